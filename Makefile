@@ -1,0 +1,33 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-fast lint clean
+
+quickstart: .venv/installed  ## a search on the embedded data: a few minutes on two cores
+	$(BIN)/ablatune search quickstart
+
+test: .venv/installed-dev  ## all tests
+	$(BIN)/python -m pytest
+
+test-fast: .venv/installed-dev  ## the tests that take no more than seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: .venv/installed-dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist
+
+.venv/bin/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,110 @@
+"""`python -m model`: one configuration, trained by hand, without Ray.
+
+The same under `accelerate launch -m model` and `torchrun -m model` with several processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from model.data import load_material
+from model.device import make_accelerator
+from model.tasks import ALL_TASKS
+from model.train import DivergenceError, Metrics, Save, train
+from model.trial_folder import TrialFolder
+from spaces import UserError, load_study
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train one configuration; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m model", description=__doc__)
+    parser.add_argument(
+        "study",
+        nargs="?",
+        default="quickstart",
+        help="a study file or the name of a packaged one, for everything that --set leaves out; "
+        "a free factor has its default (default: quickstart)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a key, for example --set pooling=cls or --set data.path=FOLDER",
+    )
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path("runs/trial"),
+        help="the trial's folder; training resumes where it holds a checkpoint",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        return _train(given.study, given.overrides, TrialFolder(given.dir))
+    except (UserError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {given.dir}", file=sys.stderr)
+        return 130
+
+
+def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
+    study = load_study(study_name, overrides)
+    config = study.space.config()
+    accelerator = make_accelerator(study.resources.precision)
+    material = load_material(study)
+    if (folder.path / "config.toml").exists() and folder.config() != config:
+        raise UserError(
+            f"{folder.path} holds another configuration; name another folder with --dir."
+        )
+    if accelerator.is_main_process:
+        _start(folder, accelerator, study_name)
+        for row in material.skipped:
+            print(f"skipped {row.file}, row {row.row}: {row.why}", file=sys.stderr)
+        folder.start(config)
+
+    def report(epoch: int, metrics: Metrics, save: Save) -> bool:
+        save(folder.checkpoint)
+        folder.record(epoch, metrics)
+        scores = " ".join(f"{t.name} {metrics[f'score/{t.name}']:.3f}" for t in ALL_TASKS)
+        print(
+            f"epoch {epoch}/{config.epochs}: {scores} mean {metrics['score/mean']:.3f} "
+            f"({metrics['seconds']:.1f} s, {metrics['examples_per_second']:.0f} examples/s)",
+            flush=True,
+        )
+        return True
+
+    trained = train(
+        config,
+        ALL_TASKS,
+        material.corpus,
+        material.encoder,
+        accelerator,
+        report,
+        objective=study.search.objective,
+        resume=folder.checkpoint,
+    )
+    if accelerator.is_main_process:
+        print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
+    accelerator.end_training()
+    return 0
+
+
+def _start(folder: TrialFolder, accelerator: Accelerator, study: str) -> None:
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    print(
+        f"{study}: {accelerator.num_processes} process(es) on {accelerator.device.type}, "
+        f"{'bf16' if accelerator.mixed_precision == 'bf16' else 'fp32'}, into {folder.path}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

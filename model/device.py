@@ -1,0 +1,33 @@
+"""Where a trial computes, and in which precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+
+def make_accelerator(precision: str = "auto") -> Accelerator:
+    """Accelerate's device and processes, as the launcher set them; `precision` is auto, fp32 or
+    bf16."""
+    bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
+    # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
+    on_cpu = not torch.accelerator.is_available()
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
+
+
+def has_bf16() -> bool:
+    """Whether this machine multiplies bf16 matrices in hardware."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array on a device, copied without waiting for it."""
+    tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))  # copies if read-only
+    if device.type == "cuda":  # From pageable memory the copy would wait.
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

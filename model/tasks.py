@@ -1,0 +1,74 @@
+"""Tasks: a labelled problem on a sentence or a pair, with its loss and its metric.
+
+The network gives logits of classes, the logit of "paraphrase", and a similarity on the labels'
+own scale; a task says what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """`sentences` is 1 or 2. `scale` is the top of a score's range, None where outputs are logits.
+
+    `loss` takes outputs and labels (both fp32 on one device) and returns one loss an example;
+    `predict` turns outputs into predictions; `metric` compares predictions with labels.
+    """
+
+    name: str
+    sentences: int
+    outputs: int
+    loss: Callable[[Tensor, Tensor], Tensor]
+    predict: Callable[[Tensor], Tensor]
+    metric: Callable[[np.ndarray, np.ndarray], float]
+    scale: float | None = None
+
+
+def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The share of predictions that equal their label."""
+    return float(np.mean(predictions == labels))
+
+
+def pearson(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Pearson's correlation; 0 where one side is constant and there is none."""
+    x = predictions.astype(np.float64) - predictions.mean(dtype=np.float64)
+    y = labels.astype(np.float64) - labels.mean(dtype=np.float64)
+    spread = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / spread if spread > 1e-12 else 0.0
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels.long(), reduction="none")
+
+
+def _binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits[:, 0], labels, reduction="none")
+
+
+def _squared_error(scores: Tensor, labels: Tensor) -> Tensor:
+    return F.mse_loss(scores[:, 0], labels, reduction="none")
+
+
+SST = Task("sst", 1, 5, _cross_entropy, lambda logits: logits.argmax(1), accuracy)
+PARA = Task("para", 2, 1, _binary_cross_entropy, lambda logits: logits[:, 0] > 0, accuracy)
+STS = Task("sts", 2, 1, _squared_error, lambda scores: scores[:, 0], pearson, scale=5.0)
+
+ALL_TASKS: tuple[Task, ...] = (SST, PARA, STS)
+
+
+def constant_loss(task: Task, labels: np.ndarray) -> float:
+    """About the mean loss of the best constant prediction, the yardstick of divergence.
+
+    The entropy of the labels in nats for logits, their variance for scores.
+    """
+    if task.scale is not None:
+        return float(np.var(labels))
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(-(shares * np.log(shares)).sum())

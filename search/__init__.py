@@ -1,0 +1,32 @@
+"""Many trials: study, sampler, scheduler, TensorBoard, analysis, report, the command line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+# Ray reads these when it is imported: no telemetry, no wall of log lines, nothing of Tune's own on
+# disk, and time for a trial's thread to end before its worker takes the next one.
+for _name, _value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+__all__ = ["Study"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Study` is imported when it is asked for: `ablatune --help` has no need of torch and Ray."""
+    if name == "Study":
+        from search.study import Study
+
+        return Study
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

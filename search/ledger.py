@@ -1,0 +1,174 @@
+"""The driver's one place that knows a study's trials: who is next, what was measured, who stops.
+
+Behind it is an Optuna study in a journal, told the truth: every epoch's score is an intermediate
+value, a trial that the scheduler stopped is PRUNED, one that crashed is FAIL with its reason, and
+only one that had its full budget is COMPLETE, with the score of its last epoch. The rungs are
+rebuilt from the same values, so that a study that goes on decides as it would have.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+import optuna
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from search.distributions import encode, suggest
+from search.records import FAILURE, STOPPED, Record, open_journal, record_of, trial_id
+from search.rungs import Rungs
+from search.study_folder import StudyFolder
+from spaces import StudyFile
+
+_SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
+    "gp": lambda seed: GPSampler(seed=seed),
+    "random": lambda seed: RandomSampler(seed=seed),
+    "grid": lambda seed: RandomSampler(seed=seed),  # its points are all enqueued
+}
+
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Ledger:
+    """`records` holds every trial that was started, by its id."""
+
+    def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
+        self.study, self.folder = study, folder
+        self.rungs = Rungs.of(study)
+        self._optuna = optuna.create_study(
+            study_name=study.name,
+            storage=open_journal(folder.journal),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        self.records: dict[str, Record] = {}
+        self.trials = self._budget()
+        self._handles: dict[str, optuna.Trial] = {}
+        self._stopped: set[str] = set()
+        self._unfinished: deque[str] = deque()
+        self._restore()
+        self._enqueue()
+        self._started = time.monotonic()
+
+    def next(self) -> Record | None:
+        """A trial to run: one that an earlier search left unfinished, else a new one; None where
+        the budget of trials or hours is used up."""
+        if self._unfinished:
+            return self.records[self._unfinished.popleft()]
+        if len(self.records) >= self.trials or self._out_of_time():
+            return None
+        # A sampler made anew for each trial draws the same, whether or not the search was
+        # interrupted before it.
+        seed = self.study.search.seed * 1_000_003 + len(self.records)
+        self._optuna.sampler = _quiet(_SAMPLERS[self.study.search.sampler], seed % 2**32)
+        trial = self._optuna.ask()
+        values = suggest(trial, self.study.space)
+        record = Record(trial_id(trial.number), values, "waiting")
+        self.records[record.id], self._handles[record.id] = record, trial
+        return record
+
+    def start(self, trial: str) -> None:
+        """A worker has begun with a trial."""
+        record = self.records[trial]
+        record.state = "running"
+        record.started = record.started or time.time()
+
+    def report(self, trial: str, epoch: int, score: float) -> bool:
+        """Keep an epoch's score; whether the trial goes on. That is decided once, when the score
+        arrives: an epoch told before changes nothing."""
+        record = self.records[trial]
+        if epoch in record.scores:
+            return trial not in self._stopped
+        self.rungs.record(trial, epoch, score)
+        if not self.rungs.goes_on(trial, epoch):
+            self._stopped.add(trial)
+            self._handles[trial].set_user_attr(STOPPED, epoch)
+        record.scores[epoch] = score
+        self._handles[trial].report(score, epoch)
+        return trial not in self._stopped
+
+    def end(self, trial: str, failure: str | None = None) -> Record:
+        """A trial ended: by failure, at its full budget, or because `report` said so. One that
+        ended without any of these was interrupted, and is left for the next search."""
+        record = self.records[trial]
+        number = int(trial)
+        if failure is not None:
+            record.state, record.failure = "failed", failure
+            self._handles[trial].set_user_attr(FAILURE, failure)
+            self._optuna.tell(number, state=TrialState.FAIL)
+        elif record.epoch >= self.study.epochs:
+            record.state = "completed"
+            self._optuna.tell(number, record.last_score)
+        elif trial in self._stopped:
+            record.state = "stopped"
+            self._optuna.tell(number, state=TrialState.PRUNED)
+        else:
+            return record
+        record.ended = time.time()
+        return record
+
+    def _budget(self) -> int:
+        """How many trials the study is to have: as asked for, or the whole grid where smaller."""
+        asked = self.study.search.trials
+        if self.study.search.sampler != "grid":
+            return asked
+        return sum(1 for _ in islice(self.study.space.grid(), asked))
+
+    def _out_of_time(self) -> bool:
+        hours = self.study.search.hours
+        return hours is not None and time.monotonic() - self._started > hours * 3600
+
+    def _restore(self) -> None:
+        """Take over what the journal and the trials' own folders hold."""
+        for stored in self._optuna.get_trials(deepcopy=False):
+            if stored.state == TrialState.WAITING:
+                continue
+            record = record_of(stored, self.study.space)
+            self.records[record.id] = record
+            self._handles[record.id] = optuna.Trial(self._optuna, stored._trial_id)
+            if STOPPED in stored.user_attrs:
+                self._stopped.add(record.id)
+            for epoch, score in record.scores.items():
+                self.rungs.record(record.id, epoch, score)
+        for record in [r for r in self.records.values() if r.state == "running"]:
+            self._catch_up(record)
+
+    def _catch_up(self, record: Record) -> None:
+        """Epochs that a trial wrote down before its report arrived, and what follows from them."""
+        for row in self.folder.trial(record.id).read():
+            self.report(record.id, row["epoch"], row[f"score/{self.objective}"])
+        if record.id in self._stopped or record.epoch >= self.study.epochs:
+            self.end(record.id)
+        else:
+            record.state = "waiting"
+            self._unfinished.append(record.id)
+
+    @property
+    def objective(self) -> str:
+        return self.study.search.objective
+
+    def _enqueue(self) -> None:
+        """Of a new study the default configuration comes first; a grid is all its points."""
+        known = len(self._optuna.get_trials(deepcopy=False))
+        space = self.study.space
+        if self.study.search.sampler == "grid":
+            points = islice(space.grid(), known, self.study.search.trials)
+        elif known == 0 and space.free:
+            default = space.config().active()
+            points = islice([{n: default[n] for n in space.free if n in default}], 1)
+        else:
+            return
+        for point in points:
+            self._optuna.enqueue_trial(encode(space, point))
+
+
+def _quiet(sampler: Callable[[int], BaseSampler], seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return sampler(seed)

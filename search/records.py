@@ -1,0 +1,112 @@
+"""What is known of a study's trials, read from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from search.distributions import values_of
+from spaces import Space, UserError, Value
+
+State: TypeAlias = Literal["waiting", "running", "completed", "stopped", "failed"]
+
+_STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+# Optuna's user attributes of a trial: why it failed, and at which epoch it was decided to stop it.
+FAILURE, STOPPED = "failure", "stopped"
+
+
+@dataclass
+class Record:
+    """One trial. `values` are its active free factors; `scores` the objective by epoch.
+
+    Stopped means by the scheduler, before the full budget; only a completed trial has had it all.
+    """
+
+    id: str
+    values: Mapping[str, Value]
+    state: State
+    scores: dict[int, float] = field(default_factory=dict)
+    failure: str | None = None
+    started: float | None = None
+    """Seconds since 1970."""
+    ended: float | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was measured; 0 for none."""
+        return max(self.scores, default=0)
+
+    @property
+    def last_score(self) -> float | None:
+        return self.scores.get(self.epoch)
+
+    @property
+    def best_epoch(self) -> int | None:
+        return max(self.scores, key=lambda epoch: self.scores[epoch]) if self.scores else None
+
+    @property
+    def best_score(self) -> float | None:
+        return max(self.scores.values(), default=None)
+
+
+def trial_id(number: int) -> str:
+    """Optuna's trial number as the name of the trial's folder."""
+    return f"{number:04d}"
+
+
+def open_journal(file: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(file)))
+
+
+def record_of(trial: FrozenTrial, space: Space) -> Record:
+    """A stored trial as a record."""
+    return Record(
+        id=trial_id(trial.number),
+        values=values_of(space, trial.params),
+        state=_STATES[trial.state],
+        scores=dict(trial.intermediate_values),
+        failure=trial.user_attrs.get(FAILURE),
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+    )
+
+
+def read_records(journal: Path, space: Space) -> list[Record]:
+    """All trials of a study that have been started, by number; reading does not disturb a search.
+
+    Raises:
+        UserError: if there is no journal or it holds no study.
+    """
+    if not journal.exists():
+        raise UserError(f"There is no {journal}: nothing was searched there yet.")
+    storage = open_journal(journal)
+    studies = optuna.get_all_study_names(storage)
+    if not studies:
+        return []
+    trials = optuna.load_study(study_name=studies[0], storage=storage).get_trials(deepcopy=False)
+    return [record_of(t, space) for t in trials if t.state != TrialState.WAITING]
+
+
+def best_record(records: Sequence[Record]) -> Record | None:
+    """The best trial: of those that completed, the highest last score; before any has, of those
+    that got furthest. Scores of different epochs are never compared."""
+    scored = [record for record in records if record.scores and record.state != "failed"]
+    if not scored:
+        return None
+    completed = [record for record in scored if record.state == "completed"]
+    furthest = max(record.epoch for record in scored)
+    peers = completed or [record for record in scored if record.epoch == furthest]
+    return max(peers, key=lambda record: record.scores[record.epoch])

@@ -1,0 +1,189 @@
+"""Running a study: from its file to trials on a Ray cluster, or going on where it was left."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import ray
+from ray import tune
+
+from model import LAST, load_material
+from search.ledger import Ledger
+from search.live import LiveView
+from search.ray_trial import Shared, run_trial
+from search.records import Record
+from search.study_folder import StudyFolder
+from search.tensorboard import end_run, write_experiment
+from search.tune_adapters import LedgerScheduler, LedgerSearcher
+from spaces import TASKS, ResourceSettings, StudyFile, UserError
+
+_log = logging.getLogger("ablatune")
+
+_RESTARTS = 2  # of a trial whose worker process died
+
+_WORKER_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # a waiting thread must not hold a core that a trial needs
+    "TOKENIZERS_PARALLELISM": "false",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def run(
+    study: StudyFile, folder: StudyFolder, address: str = "local", quiet: bool = False
+) -> Ledger:
+    """Run a study, or the rest of one, into its folder.
+
+    Args:
+        study: what to run; a study that the folder holds already must be the same.
+        folder: where everything is written, reachable under this path from every node.
+        address: "local" starts Ray on this machine, "auto" joins the cluster of this machine,
+            else the address of a cluster's head.
+        quiet: show no progress.
+
+    Returns:
+        The ledger with the records of all trials.
+
+    Raises:
+        UserError: if something in the study, the data or the encoder is not right.
+        KeyboardInterrupt: if the user interrupted; the study can go on.
+    """
+    with folder.locked():
+        folder.open(study)
+        with _log_to(folder):
+            _log.info("study %s: %s", study.name, study.tables())
+            _say("Reading the data and the encoder ...", quiet)
+            material = load_material(study)
+            for row in material.skipped:
+                _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
+            if material.skipped:
+                _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
+            ledger = Ledger(study, folder)
+            write_experiment(
+                folder.trials,
+                study.space.free,
+                [f"score/{name}" for name in ("mean", *TASKS)],
+            )
+            shared = Shared(study, folder, material.corpus, material.encoder)
+            with _cluster(address):
+                _search(ledger, shared, quiet)
+            return ledger
+
+
+def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
+    study = ledger.study
+    view = LiveView(ledger, quiet)
+
+    def ended(record: Record) -> None:
+        _log.info("trial %s: %s at epoch %d", record.id, record.state, record.epoch)
+        if record.failure:
+            _log.error("trial %s failed: %s", record.id, record.failure)
+        if record.ended is not None:
+            _clean_up(ledger, record)
+
+    searcher = LedgerSearcher(ledger, ended, study.resources.concurrent)
+    trainable = tune.with_resources(
+        partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
+    )
+    with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=LedgerScheduler(ledger),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=study.name,
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[view],
+                failure_config=tune.FailureConfig(max_failures=_RESTARTS),
+            ),
+        )
+        view.start()
+        try:
+            tuner.fit()
+        finally:
+            view.stop()
+    if any(record.ended is None for record in ledger.records.values()):
+        raise KeyboardInterrupt
+
+
+def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
+    gpus = resources.gpus
+    if gpus is None:
+        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+    bundle = {"CPU": float(resources.cpus), "GPU": gpus} if gpus else {"CPU": resources.cpus}
+    available = ray.cluster_resources()
+    for kind, amount in bundle.items():
+        if amount * resources.processes > available.get(kind, 0):
+            raise UserError(
+                f"A trial takes {amount * resources.processes:g} {kind}, but the cluster has "
+                f"{available.get(kind, 0):g}; lower [resources] or add nodes."
+            )
+    return tune.PlacementGroupFactory([bundle] * resources.processes)
+
+
+def _clean_up(ledger: Ledger, record: Record) -> None:
+    """What an ended trial leaves: how it ended for TensorBoard, and no more files than needed.
+
+    What it takes to go on is dropped; the weights stay for the best few trials.
+    """
+    folder = ledger.folder.trial(record.id)
+    end_run(folder.path, record.state)
+    (folder.checkpoint / LAST).unlink(missing_ok=True)
+    ended = [r for r in ledger.records.values() if r.state in ("completed", "stopped")]
+    ranked = sorted(ended, key=lambda r: (r.epoch, r.best_score or 0.0), reverse=True)
+    for other in ranked[ledger.study.search.keep :]:
+        checkpoint = ledger.folder.trial(other.id).checkpoint
+        for file in checkpoint.glob("*"):
+            file.unlink()
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[None]:
+    """Ray, started here or joined; what was started here ends here."""
+    if ray.is_initialized():  # a caller's own cluster
+        yield
+        return
+    local: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+            **local,
+        )
+    except ConnectionError as error:
+        raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _log_to(folder: StudyFolder) -> Iterator[None]:
+    handler = logging.FileHandler(folder.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        handler.close()
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,66 @@
+"""What Ray Tune calls: a searcher and a scheduler that ask the ledger, and do no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.ledger import Ledger
+from search.ray_trial import EPOCH, FAILURE, SCORE
+from search.records import Record
+
+Ended = Callable[[Record], None]
+
+
+class Unsaved:
+    """Tune pickles what it is given; the state is the ledger's journal, so nothing goes in."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
+    """Hands out the ledger's trials and tells it how they ended."""
+
+    def __init__(self, ledger: Ledger, ended: Ended, concurrent: int | None) -> None:
+        super().__init__(metric=SCORE, mode="max")
+        self._ledger, self._ended, self._concurrent = ledger, ended, concurrent
+        self._running: dict[str, str] = {}  # Tune's id -> ours
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._concurrent is not None and len(self._running) >= self._concurrent:
+            return None
+        record = self._ledger.next()
+        if record is None:
+            return str(Searcher.FINISHED)
+        self._running[trial_id] = record.id
+        return {"id": record.id, "values": dict(record.values)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        failure = (result or {}).get(FAILURE)
+        if error:
+            failure = "its worker process ended, and again each time it was started anew"
+        self._ended(self._ledger.end(self._running.pop(trial_id), failure))
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
+    """Tells the ledger each epoch's score and stops a trial where it says so."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if FAILURE in result:
+            return str(TrialScheduler.STOP)
+        goes_on = self._ledger.report(trial.config["id"], result[EPOCH], result[SCORE])
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

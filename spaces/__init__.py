@@ -1,0 +1,55 @@
+"""What may vary: domains, the one declaration of a trial's configuration, named spaces."""
+
+from spaces.config import TASKS, Config, factors, is_active
+from spaces.declare import Key, keys
+from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Text, Value, toml_text
+from spaces.errors import UserError, unknown
+from spaces.schema import study_schema
+from spaces.space import Space
+from spaces.study_file import (
+    EMBEDDED,
+    MINILM,
+    STUDIES,
+    DataSettings,
+    EncoderSettings,
+    ResourceSettings,
+    SearchSettings,
+    StudyFile,
+    load_study,
+    parse_overrides,
+    parse_study,
+)
+from spaces.table import factors_markdown
+
+__all__ = [
+    "EMBEDDED",
+    "MINILM",
+    "STUDIES",
+    "TASKS",
+    "Choice",
+    "Config",
+    "DataSettings",
+    "Domain",
+    "EncoderSettings",
+    "IntInterval",
+    "Interval",
+    "Key",
+    "ResourceSettings",
+    "SearchSettings",
+    "Simplex",
+    "Space",
+    "StudyFile",
+    "Text",
+    "UserError",
+    "Value",
+    "factors",
+    "factors_markdown",
+    "is_active",
+    "keys",
+    "load_study",
+    "parse_overrides",
+    "parse_study",
+    "study_schema",
+    "toml_text",
+    "unknown",
+]

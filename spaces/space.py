@@ -1,0 +1,178 @@
+"""A space: which factors vary over which domains, and the values of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from spaces.config import Config, factors, is_active
+from spaces.declare import Key
+from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value
+from spaces.errors import UserError, unknown
+
+FREE = "free"  # in a study file: vary over the whole declared domain
+
+
+@dataclass(frozen=True)
+class Space:
+    """`free` in order of declaration; `fixed` holds every other factor's value."""
+
+    free: Mapping[str, Domain] = field(default_factory=dict)
+    fixed: Mapping[str, Value] = field(default_factory=lambda: Config().values())
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Value], where: str) -> Space:
+        """A space from a study file's table: a list, a {low, high, log} table or "free" frees a
+        factor, a plain value fixes it, and what is left out has its default.
+
+        Raises:
+            UserError: for an unknown factor, a value or a part of a domain that is not allowed,
+                or a free factor that could never be active.
+        """
+        declared = factors()
+        for name in table:
+            if name not in declared:
+                raise unknown("factor", name, declared, where)
+        free: dict[str, Domain] = {}
+        fixed: dict[str, Value] = {}
+        for name, factor in declared.items():
+            written = table.get(name, factor.default)
+            domain = _freed(factor, written, where)
+            if domain is None:
+                fixed[name] = factor.accept(written, where)
+            elif not factor.searchable:
+                raise UserError(f"{where}: {name} must be one value for all trials of a study.")
+            else:
+                free[name] = domain
+        space = cls(free, fixed)
+        for name, factor in declared.items():
+            if name in free and not space._can_be_active(factor):
+                assert factor.when is not None
+                raise UserError(
+                    f"{where}: {name} is free but has no effect here: it acts only where "
+                    f"{factor.when.describe()}."
+                )
+        return space
+
+    def config(self, values: Mapping[str, Value] | None = None, **fixed: Value) -> Config:
+        """The configuration at a point; a free factor that `values` leaves out has its default
+        where the space allows it, else the first value that the space allows."""
+        return Config.of({**self._defaults, **(values or {}), **fixed})
+
+    def check(self, values: Mapping[str, Value], where: str) -> dict[str, Value]:
+        """The free factors' values that are active at a point from outside.
+
+        Raises:
+            UserError: for a factor that is not free or a value outside its domain here.
+        """
+        checked: dict[str, Value] = {}
+        for name, value in values.items():
+            if name not in self.free:
+                raise unknown("free factor", name, self.free, where)
+            checked[name] = replace(factors()[name], domain=self.free[name]).accept(value, where)
+        return {name: value for name, value in checked.items() if self.is_active(name, checked)}
+
+    def is_active(self, name: str, values: Mapping[str, Value]) -> bool:
+        """Whether a factor has an effect, given the free factors declared before it."""
+        return is_active(name, {**self._defaults, **values})
+
+    @cached_property
+    def _defaults(self) -> dict[str, Value]:
+        """Every factor's value where a point leaves it out."""
+        chosen = {name: _usual(factors()[name], domain) for name, domain in self.free.items()}
+        return {**self.fixed, **chosen}
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether every free factor has a list of values."""
+        return all(domain.levels is not None for domain in self.free.values())
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """Every configuration once, as the active free factors' values.
+
+        Raises:
+            UserError: if a free factor has no list of values.
+        """
+        for name, domain in self.free.items():
+            if domain.levels is None:
+                raise UserError(
+                    f"A grid needs a list of values for every free factor, but {name} is "
+                    f"{domain.describe()}."
+                )
+        yield from self._points(tuple(self.free), {})
+
+    def _points(self, names: Sequence[str], point: dict[str, Value]) -> Iterator[dict[str, Value]]:
+        """The grid's points that begin with `point` and vary `names`."""
+        if not names:
+            yield point
+        elif not self.is_active(names[0], point):
+            yield from self._points(names[1:], point)
+        else:
+            for value in self.free[names[0]].levels or ():
+                yield from self._points(names[1:], {**point, names[0]: value})
+
+    def _can_be_active(self, factor: Key) -> bool:
+        """Whether the space allows a value under which the factor has an effect."""
+        if factor.when is None:
+            return True
+        name = factor.when.factor
+        allowed = self.free[name].levels or () if name in self.free else (self.fixed[name],)
+        possible = any(factor.when.holds({name: value}) for value in allowed)
+        return possible and self._can_be_active(factors()[name])
+
+
+def _freed(factor: Key, written: Value, where: str) -> Domain | None:
+    """The domain that a written value frees the factor over, or None where it fixes it."""
+    if isinstance(written, dict):
+        return _part(factor, written, where)
+    if written == FREE:
+        return factor.domain
+    is_value = isinstance(factor.domain, Simplex) and not _is_list_of_lists(written)
+    if isinstance(written, list) and not is_value:
+        if not written:
+            raise UserError(f"{where}: {factor.name} is an empty list; list the values to try.")
+        try:
+            return Choice(tuple(factor.accept(value, where) for value in written))
+        except ValueError as error:
+            raise UserError(f"{where}: {factor.name}: {error}.") from None
+    return None
+
+
+def _is_list_of_lists(written: Value) -> bool:
+    return isinstance(written, list) and all(isinstance(item, list) for item in written)
+
+
+def _part(factor: Key, written: Mapping[str, Value], where: str) -> Domain:
+    """A part {low, high, log} of a declared interval."""
+    domain = factor.domain
+    if not isinstance(domain, Interval | IntInterval):
+        raise UserError(
+            f"{where}: {factor.name} takes no {{low, high}}; it must be {domain.describe()}, "
+            'or a list of such values, or "free".'
+        )
+    for name in written:
+        if name not in ("low", "high", "log"):
+            raise unknown("key", name, ("low", "high", "log"), f"{where}, {factor.name}")
+    log = written.get("log", domain.log)
+    if not isinstance(log, bool):
+        raise UserError(f"{where}: {factor.name}.log must be true or false.")
+    low, high = (
+        replace(factor, name=f"{factor.name}.{end}").accept(written.get(end, bound), where)
+        for end, bound in (("low", domain.low), ("high", domain.high))
+    )
+    try:
+        return type(domain)(low, high, log)
+    except ValueError as error:
+        raise UserError(f"{where}: {factor.name}: {error}.") from None
+
+
+def _usual(factor: Key, domain: Domain) -> Value:
+    """The default where the domain allows it, else the nearest end or the first option."""
+    try:
+        return domain.accept(factor.default)
+    except ValueError:
+        if isinstance(domain, Interval | IntInterval):
+            return domain.low if factor.default < domain.low else domain.high
+        assert domain.levels is not None
+        return domain.levels[0]

@@ -1,0 +1,187 @@
+"""A point of any space goes into Optuna and comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
+
+from search.distributions import distributions, encode, suggest, values_of
+from search.records import open_journal
+from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
+
+WEIGHTS = [[0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [1, 0, 0]]
+FREE = {
+    "loss_weighting": ["equal", "tuned"],
+    "loss_weights": "free",
+    "trainable_layers": ["all", 1, 2, "none"],
+    "encoder_learning_rate": {"low": 1e-5, "high": 1e-3},
+    "dropout": {"low": 0.0, "high": 0.5},
+    "jaccard": [True, False],
+    "batch_size": {"low": 8, "high": 64, "log": True},
+    "max_length": [32, 64],
+}
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    """A space of any declared factors over parts of their domains."""
+    table: dict[str, Any] = {}
+    for name, factor in factors().items():
+        if not factor.searchable or not draw(st.booleans(), label=f"{name} is free"):
+            continue
+        match factor.domain:
+            case Choice(options):
+                listed = st.lists(st.sampled_from(options), min_size=1, unique_by=repr)
+                table[name] = draw(listed)
+            case Interval(low, high) | IntInterval(low, high):
+                kind = st.floats if isinstance(factor.domain, Interval) else st.integers
+                ends = draw(st.tuples(kind(low, high), kind(low, high)))
+                table[name] = {"low": min(ends), "high": max(ends)}
+            case Simplex():
+                table[name] = draw(st.sampled_from(["free", WEIGHTS]))
+    if "loss_weights" in table:
+        table["loss_weighting"] = draw(st.sampled_from(["tuned", ["equal", "tuned"]]))
+    if "encoder_learning_rate" in table and table.get("trainable_layers") == ["none"]:
+        table["trainable_layers"] = ["none", 2]
+    if "head_dropout" in table:
+        table["head"] = ["linear", "feed-forward"]
+    return Space.parse(table, "here")
+
+
+def value_of(domain: Domain) -> st.SearchStrategy[Value]:
+    match domain:
+        case Choice(options):
+            return st.sampled_from(options)
+        case Interval(low, high):
+            return st.floats(low, high)
+        case IntInterval(low, high):
+            return st.integers(low, high)
+        case Simplex():
+            return st.lists(st.integers(0, 9), min_size=3, max_size=3).map(_shares)
+    raise TypeError(domain)
+
+
+def _shares(counts: list[int]) -> tuple[float, ...]:
+    total = sum(counts)
+    return tuple(count / total for count in counts) if total else (1.0, 0.0, 0.0)
+
+
+def assert_same(actual: dict[str, Value], expected: dict[str, Value]) -> None:
+    """Equal in value and type; weights, which are computed, to 9 digits."""
+    assert list(actual) == list(expected)
+    for name, value in expected.items():
+        assert type(actual[name]) is type(value), name
+        if isinstance(value, tuple):
+            assert actual[name] == pytest.approx(value, abs=1e-9)
+        else:
+            assert actual[name] == value, name
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_a_point_comes_back_as_it_was_enqueued(data: st.DataObject) -> None:
+    space = data.draw(spaces())
+    point: dict[str, Value] = {}
+    for name, domain in space.free.items():
+        if space.is_active(name, point):
+            point[name] = data.draw(value_of(domain), label=name)
+    study = optuna.create_study(sampler=RandomSampler(0))
+    study.enqueue_trial(encode(space, point))
+
+    trial = study.ask()
+
+    assert_same(suggest(trial, space), point)
+    assert_same(values_of(space, trial.params), point)
+
+
+@settings(max_examples=50)
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_what_a_sampler_proposes_is_in_the_space_and_round_trips(space: Space, seed: int) -> None:
+    trial = optuna.create_study(sampler=RandomSampler(seed)).ask()
+    values = suggest(trial, space)
+    assert_same(values_of(space, trial.params), values)
+    again = encode(space, values)
+    assert list(again) == list(trial.params)
+    assert_same(values_of(space, again), values)
+    config = space.config(values)  # raises for a value outside a factor's domain
+    for name, value in values.items():
+        assert space.free[name].accept(value) == value
+        assert getattr(config, name) == value
+
+
+def test_only_active_factors_get_parameters() -> None:
+    space = Space.parse(FREE, "here")
+    study = optuna.create_study(sampler=RandomSampler(0))
+    seen = set()
+    for _ in range(30):
+        trial = study.ask()
+        suggest(trial, space)
+        weighted = trial.params["loss_weighting"] == "tuned"
+        trained = trial.params["trainable_layers"] != "none"
+        assert ("loss_weights.0" in trial.params) == weighted
+        assert ("loss_weights.1" in trial.params) == weighted
+        assert ("encoder_learning_rate" in trial.params) == trained
+        seen.add((weighted, trained))
+    assert len(seen) == 4
+
+
+def test_factors_are_asked_for_in_order_of_declaration() -> None:
+    space = Space.parse(dict(reversed(FREE.items())), "here")
+    trial = optuna.create_study(sampler=RandomSampler(0)).ask()
+    values = suggest(trial, space)
+    assert list(values) == [name for name in factors() if name in values]
+
+
+def test_types_survive_the_journal(tmp_path: Path) -> None:
+    options = {
+        "jaccard": [False, True],
+        "trainable_layers": ["all", 1, 2],
+        "loss_weighting": "tuned",
+        "loss_weights": WEIGHTS,
+        "dropout": [0, 0.5],
+        "batch_size": {"low": 8, "high": 8},
+    }
+    space = Space.parse(options, "here")
+    point = {
+        "jaccard": True,
+        "loss_weights": (1.0, 0.0, 0.0),
+        "trainable_layers": 1,
+        "dropout": 0.0,
+        "batch_size": 8,
+    }
+    study = optuna.create_study(study_name="s", storage=open_journal(tmp_path / "journal"))
+    study.enqueue_trial(encode(space, point))
+    suggest(study.ask(), space)
+
+    again = optuna.load_study(study_name="s", storage=open_journal(tmp_path / "journal"))
+    assert_same(values_of(space, again.trials[0].params), point)
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (Choice(("a", 1)), {"x": optuna.distributions.CategoricalDistribution(["a", 1])}),
+        (
+            Choice(((0.5, 0.5), (1.0, 0.0))),
+            {"x": optuna.distributions.CategoricalDistribution(["[0.5, 0.5]", "[1.0, 0.0]"])},
+        ),
+        (Interval(1, 2), {"x": optuna.distributions.FloatDistribution(1, 2)}),
+        (Interval(1, 2, log=True), {"x": optuna.distributions.FloatDistribution(1, 2, log=True)}),
+        (
+            IntInterval(1, 8, log=True),
+            {"x": optuna.distributions.IntDistribution(1, 8, log=True)},
+        ),
+        (
+            Simplex(("a", "b", "c")),
+            {f"x.{number}": optuna.distributions.FloatDistribution(0, 1) for number in range(2)},
+        ),
+    ],
+)
+def test_each_domain_has_its_distribution(domain: Domain, expected: dict[str, Any]) -> None:
+    assert distributions("x", domain) == expected

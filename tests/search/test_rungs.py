@@ -1,0 +1,116 @@
+"""Asynchronous successive halving, by sequences worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.rungs import Rungs
+from spaces import parse_study
+
+VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
+
+
+def arrive(rungs: Rungs, epoch: int, values: list[float]) -> list[bool]:
+    """Whether each trial goes on, as one after the other arrives at a rung."""
+    decisions = []
+    for value in values:
+        trial = f"{len(rungs.values.get(epoch, {})):04d}"
+        rungs.record(trial, epoch, value)
+        decisions.append(rungs.goes_on(trial, epoch))
+    return decisions
+
+
+@pytest.mark.parametrize(
+    ("grace", "factor", "epochs", "levels"),
+    [
+        (1, 3, 25, (1, 3, 9)),
+        (1, 3, 9, (1, 3)),  # the full budget is no rung
+        (1, 3, 10, (1, 3, 9)),
+        (2, 2, 16, (2, 4, 8)),
+        (4, 3, 4, ()),
+        (1, 2, 1, ()),
+    ],
+)
+def test_levels_grow_by_the_factor_below_the_full_budget(
+    grace: int, factor: int, epochs: int, levels: tuple[int, ...]
+) -> None:
+    assert Rungs.geometric(grace, factor, epochs).levels == levels
+
+
+def test_a_study_says_where_its_rungs_are() -> None:
+    space = {"epochs": 8}
+    search = {"grace_epochs": 2, "reduction_factor": 2}
+    rungs = Rungs.of(parse_study({"space": space, "search": search}, "s", "s"))
+    assert (rungs.levels, rungs.reduction_factor) == ((2, 4), 2)
+    search |= {"scheduler": "none"}
+    assert Rungs.of(parse_study({"space": space, "search": search}, "s", "s")).levels == ()
+
+
+def test_one_in_three_goes_on() -> None:
+    # 1 place for 1 to 3 values, 2 places for 4 to 6, 3 for 7.
+    arriving = [0.5, 0.4, 0.6, 0.55, 0.55, 0.54, 0.54]
+    expected = [True, False, True, True, True, False, False]
+    assert arrive(Rungs.geometric(1, 3, 10), 1, arriving) == expected
+
+
+def test_one_in_two_goes_on() -> None:
+    arriving = [0.1, 0.2, 0.1, 0.3, 0.15]
+    # Places: 1, 1, 2, 2, 3; the cutoff when each arrives: 0.1, 0.2, 0.1, 0.2, 0.15.
+    assert arrive(Rungs.geometric(1, 2, 8), 1, arriving) == [True, True, True, True, True]
+    assert arrive(Rungs.geometric(1, 2, 8), 1, [0.2, 0.1, 0.1, 0.05]) == [True, False, True, False]
+
+
+def test_each_rung_compares_only_its_own_values() -> None:
+    rungs = Rungs.geometric(1, 3, 10)
+    assert arrive(rungs, 1, [0.9, 0.8]) == [True, False]
+    assert arrive(rungs, 3, [0.1]) == [True]
+    assert arrive(rungs, 3, [0.05, 0.2]) == [False, True]
+
+
+def test_between_rungs_everyone_goes_on() -> None:
+    rungs = Rungs.geometric(1, 3, 10)
+    arrive(rungs, 1, [0.9])
+    for epoch in (2, 4, 5, 10):
+        rungs.record("late", epoch, -1.0)
+        assert rungs.goes_on("late", epoch)
+    assert rungs.values == {1: {"0000": 0.9}}
+
+
+def test_a_late_value_never_fills_an_earlier_rung() -> None:
+    rungs = Rungs.geometric(1, 3, 10)
+    for epoch, value in ((5, 0.7), (6, 0.8), (7, 0.9)):
+        rungs.record("restored", epoch, value)
+    assert rungs.values == {}
+    assert arrive(rungs, 1, [0.2]) == [True]  # it is the first here
+
+
+def test_the_first_value_of_a_trial_stands() -> None:
+    rungs = Rungs.geometric(1, 3, 10)
+    rungs.record("a", 1, 0.2)
+    rungs.record("a", 1, 0.9)
+    assert rungs.values == {1: {"a": 0.2}}
+
+
+@given(VALUES, st.integers(2, 5))
+def test_the_best_so_far_is_never_stopped(values: list[float], factor: int) -> None:
+    decisions = arrive(Rungs.geometric(1, factor, 10), 1, values)
+    for number, (value, goes_on) in enumerate(zip(values, decisions, strict=True)):
+        if value >= max(values[: number + 1]):
+            assert goes_on
+
+
+@given(VALUES, st.integers(2, 5))
+def test_at_the_end_one_in_the_factor_is_among_the_best(values: list[float], factor: int) -> None:
+    rungs = Rungs.geometric(1, factor, 10)
+    arrive(rungs, 1, values)
+    among = {trial for trial in rungs.values[1] if rungs.goes_on(trial, 1)}
+    outside = [value for trial, value in rungs.values[1].items() if trial not in among]
+    assert len(among) >= math.ceil(len(values) / factor)
+    assert len(among) - values.count(min(rungs.values[1][t] for t in among)) < math.ceil(
+        len(values) / factor
+    )
+    assert not outside or max(outside) < min(rungs.values[1][trial] for trial in among)
