@@ -3,7 +3,7 @@
 from model.checkpoint import BEST, LAST, load_best, load_last
 from model.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
 from model.data import Material, load_dataset, load_material
-from model.device import has_bf16, make_accelerator
+from model.device import has_bf16, make_accelerator, release_memory
 from model.evaluate import Evaluation, evaluate
 from model.examples import Dataset, Example, SkippedRow
 from model.network import Network, build_network
@@ -49,5 +49,6 @@ __all__ = [
     "load_material",
     "load_tokenizer",
     "make_accelerator",
+    "release_memory",
     "train",
 ]

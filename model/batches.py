@@ -13,7 +13,7 @@ from model.corpus import Corpus, Split
 from model.device import to_device
 from model.packing import Packed, pack
 from model.tasks import Task
-from spaces import Config
+from spaces import Config, UserError
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,16 @@ class Batch:
 def updates_per_epoch(config: Config) -> int:
     """Every update takes about `batch_size` examples of each task."""
     return max(1, round(config.samples_per_epoch / config.batch_size))
+
+
+def check_processes(config: Config, processes: int) -> None:
+    """Raise UserError if some process would have nothing to do in an update."""
+    fewest = config.samples_per_epoch // updates_per_epoch(config)
+    if fewest < processes:
+        raise UserError(
+            f"batch_size {config.batch_size} and samples_per_epoch {config.samples_per_epoch} make "
+            f"updates of {fewest} examples of each task, too few for {processes} processes."
+        )
 
 
 def draw(examples: int, samples: int, seed: Sequence[int]) -> np.ndarray:

@@ -51,9 +51,10 @@ def load_last(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # A damaged file fails in many ways, some of them in many lines.
+        why = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"The checkpoint {file} cannot be read ({error}); delete it to train from the start."
+            f"The checkpoint {file} cannot be read ({why}); delete it to train from the start."
         ) from error
     return state
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.varlen import varlen_attn
 
+from model.attention import attend
+from model.dropout import Dropout
 from model.packing import Flat, Grouped, Packed
 
 
@@ -146,24 +148,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, states: Tensor, layout: Layout) -> Tensor:
         qkv = self.qkv(states)  # (tokens, 3 * hidden)
-        mixed = self._flat(qkv, layout) if isinstance(layout, Flat) else self._grouped(qkv, layout)
+        if isinstance(layout, Flat):
+            mixed = self._flat(qkv, layout)
+        else:
+            mixed = attend(qkv, layout, self.heads, self.weight_dropout)
         result: Tensor = self.norm(states + self.dropout(self.output(mixed)))  # (tokens, hidden)
         return result
-
-    def _grouped(self, qkv: Tensor, layout: Grouped) -> Tensor:
-        # Split, not sliced: the backward of a slice fills a whole tensor with zeros.
-        pieces = torch.split_with_sizes(qkv, [group.tokens for group in layout.groups])
-        mixed = []
-        for piece, group, mask in zip(pieces, layout.groups, layout.masks, strict=True):
-            shape = (group.count, group.longest, 3, self.heads, self.width)
-            query, key, value = piece.view(shape).permute(2, 0, 3, 1, 4).unbind()
-            scores = (query * self.width**-0.5) @ key.transpose(-1, -2)
-            if mask is not None:  # (count, heads, longest, longest)
-                scores = scores + mask.to(scores.dtype)
-            weights = self.weight_dropout(scores.softmax(-1))  # (count, heads, longest, longest)
-            out = (weights @ value).transpose(1, 2)  # (count, longest, heads, width)
-            mixed.append(out.reshape(group.tokens, -1))  # (group's tokens, hidden)
-        return torch.cat(mixed)  # (tokens, hidden)
 
     def _flat(self, qkv: Tensor, layout: Flat) -> Tensor:
         query, key, value = qkv.view(-1, 3, self.heads, self.width).unbind(1)
@@ -188,28 +178,6 @@ class FeedForward(nn.Module):
         inner = self.activation(self.expand(states))  # (tokens, intermediate)
         result: Tensor = self.norm(states + self.dropout(self.contract(inner)))  # (tokens, hidden)
         return result
-
-
-class Dropout(nn.Module):
-    """`torch.nn.Dropout`, several times faster on a CPU; the same random generator governs it."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        if not 0 <= probability < 1:
-            raise ValueError(f"A dropout probability is in [0, 1), got {probability}.")
-        self.probability = probability
-
-    def forward(self, values: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return values
-        if values.device.type != "cpu":
-            return F.dropout(values, self.probability)
-        # Drawing is most of the price of dropout on a CPU: one draw of 64 bits serves 4 elements.
-        draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        bits = draws.view(torch.int16)[: values.numel()].view(values.shape)
-        keep = torch.empty_like(values, memory_format=torch.contiguous_format)
-        torch.ge(bits, round(self.probability * 2**16) - 2**15, out=keep)
-        return values * keep.mul_(1 / (1 - self.probability))
 
 
 Layout = Flat | Grouped

@@ -25,7 +25,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, features: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.inner = nn.Linear(features, features)
+        # A bias would be normalised away in training, but AdamW would make full steps of the
+        # rounding that is its gradient, and the running mean would lag behind it.
+        self.inner = nn.Linear(features, features, bias=False)
         self.norm = BatchNorm(features)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(features, outputs)

@@ -6,6 +6,7 @@ own scale; a task says what is made of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,11 +65,11 @@ ALL_TASKS: tuple[Task, ...] = (SST, PARA, STS)
 
 
 def constant_loss(task: Task, labels: np.ndarray) -> float:
-    """About the mean loss of the best constant prediction, the yardstick of divergence.
+    """The mean loss of the prediction that knows nothing, the yardstick of divergence.
 
-    The entropy of the labels in nats for logits, their variance for scores.
+    Equal probabilities of all classes, or the middle of the scale: what a fresh head is near to,
+    even where the labels themselves hardly vary.
     """
     if task.scale is not None:
-        return float(np.var(labels))
-    shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    return float(-(shares * np.log(shares)).sum())
+        return float(np.mean(np.square(labels - task.scale / 2)))
+    return math.log(max(task.outputs, 2))  # One logit decides between two classes.

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from model.batches import Batch, epoch_batches, updates_per_epoch
+from model.batches import Batch, check_processes, epoch_batches, updates_per_epoch
 from model.checkpoint import load_last, save_best, save_last
 from model.corpus import DEV, TRAIN, Corpus
 from model.evaluate import evaluate
@@ -27,7 +27,7 @@ from spaces import Config
 
 Metrics = Mapping[str, float]
 
-_DIVERGED = 10.0  # times the loss of the best constant prediction
+_DIVERGED = 10.0  # times the loss of a prediction that knows nothing
 
 
 class Save(Protocol):
@@ -44,7 +44,7 @@ class Report(Protocol):
 
 
 class DivergenceError(Exception):
-    """A loss that is no number, or far worse than a constant prediction's."""
+    """A loss that is no number, or far worse than that of knowing nothing."""
 
     def __init__(self, epoch: int, task: str, loss: float) -> None:
         super().__init__(f"epoch {epoch}: the training loss of {task} is {loss:g}")
@@ -84,8 +84,8 @@ def train(
     training starts at the beginning.
 
     Raises:
-        DivergenceError: if a training loss is not finite or ten times a constant prediction's.
-        UserError: if the configuration and the encoder do not fit.
+        DivergenceError: if a training loss is not finite or ten times that of knowing nothing.
+        UserError: if the configuration does not fit the encoder, or the number of processes.
     """
     trial = _Trial(config, tasks, corpus, encoder, accelerator, objective)
     if resume is not None:
@@ -121,6 +121,7 @@ class _Trial:
     ) -> None:
         self.config, self.tasks, self.corpus = config, tasks, corpus
         self.accelerator, self.objective = accelerator, objective
+        check_processes(config, accelerator.num_processes)
         self.plain = build_network(config, tasks, encoder).to(accelerator.device)
         optimizer = build_optimizer(config, self.plain)
         self.network, self.optimizer = accelerator.prepare(self.plain, optimizer)
@@ -232,4 +233,3 @@ class _Trial:
 def _seed(seed: int, epoch: int, process: int) -> int:
     """Different for every epoch and process, so that nothing about a generator need be stored."""
     return (seed * 1_000_003 + epoch) * 1_009 + process
-

@@ -35,10 +35,11 @@ class TrialFolder:
         return self.path / "metrics.jsonl"
 
     def start(self, config: Config) -> None:
-        """Create the folder and write the configuration."""
+        """Create the folder and write the configuration, which the trial's other processes may be
+        reading."""
         self.path.mkdir(parents=True, exist_ok=True)
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in config.values().items()}
-        (self.path / "config.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
+        _replace(self.path / "config.toml", tomli_w.dumps(values))
 
     def config(self) -> Config:
         file = self.path / "config.toml"
@@ -46,17 +47,11 @@ class TrialFolder:
 
     def record(self, epoch: int, metrics: Metrics) -> None:
         """One line for one epoch, on the disk when this returns. What an interrupted trial had
-        measured from this epoch on is replaced. The file is written anew and renamed: no reader
-        and no crash ever sees half a line."""
+        measured from this epoch on is replaced."""
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         rows = [row for row in self.read() if row["epoch"] < epoch]
         rows.append({"epoch": epoch, **finite})
-        unfinished = self.metrics.with_suffix(".unfinished")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self.metrics)
+        _replace(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read(self) -> list[dict[str, Any]]:
         """The epochs that were measured, in order."""
@@ -64,3 +59,13 @@ class TrialFolder:
             return []
         lines = self.metrics.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
+
+
+def _replace(file: Path, text: str) -> None:
+    """Written beside and renamed, so that no reader and no crash ever sees a part of it."""
+    unfinished = file.with_suffix(".unfinished")
+    with unfinished.open("w", encoding="utf-8") as beside:
+        beside.write(text)
+        beside.flush()
+        os.fsync(beside.fileno())
+    unfinished.replace(file)

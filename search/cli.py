@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the input is wrong (one sentence), 130 interrupted, 1 anyt
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -22,16 +23,21 @@ _DESCRIPTION = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
     given = _parser().parse_args(arguments)
-    verb: Callable[[argparse.Namespace], None] = getattr(import_module("search.verbs"), given.verb)
     try:
+        verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
+        verb: Callable[[argparse.Namespace], None] = getattr(verbs, given.verb)
         verb(given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        folder = getattr(given, "dir", None)
-        where = f" with --dir {folder}" if folder else ""
-        print(f"Interrupted. The same command{where} goes on from here.", file=sys.stderr)
+        # One more Ctrl-C has nothing left to end but Python's own ending, with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        on = ""
+        if given.verb == "search":
+            where = f" with --dir {given.dir}" if given.dir else ""
+            on = f" The same command{where} goes on from here."
+        print(f"Interrupted.{on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -19,7 +19,16 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from search.distributions import encode, suggest
-from search.records import FAILURE, STOPPED, Record, open_journal, record_of, trial_id
+from search.records import (
+    FAILURE,
+    STOPPED,
+    Record,
+    mend_journal,
+    open_journal,
+    record_of,
+    study_name,
+    trial_id,
+)
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from spaces import StudyFile
@@ -41,11 +50,14 @@ class Ledger:
     def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
         self.study, self.folder = study, folder
         self.rungs = Rungs.of(study)
-        self._optuna = optuna.create_study(
-            study_name=study.name,
-            storage=open_journal(folder.journal),
-            direction="maximize",
-            load_if_exists=True,
+        mend_journal(folder.journal)
+        storage = open_journal(folder.journal)
+        # A folder's own study.toml may go on with it, and so may a file with another name.
+        known = study_name(storage)
+        self._optuna = (
+            optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
+            if known is None
+            else optuna.load_study(study_name=known, storage=storage)
         )
         self.records: dict[str, Record] = {}
         self.trials = self._budget()
@@ -63,10 +75,7 @@ class Ledger:
             return self.records[self._unfinished.popleft()]
         if len(self.records) >= self.trials or self._out_of_time():
             return None
-        # A sampler made anew for each trial draws the same, whether or not the search was
-        # interrupted before it.
-        seed = self.study.search.seed * 1_000_003 + len(self.records)
-        self._optuna.sampler = _quiet(_SAMPLERS[self.study.search.sampler], seed % 2**32)
+        self._optuna.sampler = self._sampler(len(self.records))
         trial = self._optuna.ask()
         values = suggest(trial, self.study.space)
         record = Record(trial_id(trial.number), values, "waiting")
@@ -113,6 +122,12 @@ class Ledger:
         record.ended = time.time()
         return record
 
+    def _sampler(self, number: int) -> BaseSampler:
+        """Made anew for each trial, so that it draws the same whether or not the search was
+        interrupted before it."""
+        seed = self.study.search.seed * 1_000_003 + number
+        return _quiet(_SAMPLERS[self.study.search.sampler], seed % 2**32)
+
     def _budget(self) -> int:
         """How many trials the study is to have: as asked for, or the whole grid where smaller."""
         asked = self.study.search.trials
@@ -137,6 +152,9 @@ class Ledger:
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
         for record in [r for r in self.records.values() if r.state == "running"]:
+            # The search may have ended before all its values were drawn; those stored stand.
+            self._optuna.sampler = self._sampler(int(record.id))
+            record.values = suggest(self._handles[record.id], self.study.space)
             self._catch_up(record)
 
     def _catch_up(self, record: Record) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 from ray.tune import Callback
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from search.ledger import Ledger
 from search.records import Record, State, best_record
+from search.tables import value_text
 from search.tune_adapters import Unsaved
-from spaces import toml_text
+from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0
 _ROWS = 8
@@ -124,7 +126,8 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
             f"{progress.epochs} epochs; {progress.full} without stopping; "
             f"{duration(progress.seconds)} so far, {ends}"
         )
-        bar = ProgressBar(total=self._ledger.trials, completed=done, width=None)
+        # The padding of nothing ends the bar's line, which it does not do itself.
+        bar = Padding(ProgressBar(total=self._ledger.trials, completed=done, width=None), 0)
         return Group(head, bar, spent, _table(self._ledger, progress.records))
 
 
@@ -145,7 +148,7 @@ def _table(ledger: Ledger, records: Sequence[Record]) -> Table:
         score = "" if row.last_score is None else f"{row.last_score:.3f}"
         style = "bold" if row is best else _STYLES.get(row.state, "")
         name = "best" if row is best else row.state
-        values = " ".join(short(value) for value in row.values.values())
+        values = " ".join(short(name, value) for name, value in row.values.items())
         epoch = f"{row.epoch}/{ledger.study.epochs}"
         table.add_row(row.id, name, epoch, score, values, style=style)
     return table
@@ -155,26 +158,25 @@ def time_left(records: Sequence[Record], trials: int, epochs: int) -> float | No
     """Seconds until `trials` trials have ended, None before any has.
 
     Trials side by side are taken for one worker each, all trials to come for the mean of those
-    that ended, and a running one for what that mean leaves of it.
+    that ended, and one that was begun for what that mean leaves of it.
     """
     ended = [r for r in records if r.started is not None and r.ended is not None and r.epoch]
     if not ended:
         return None
     mean_epochs = sum(record.epoch for record in ended) / len(ended)
     seconds = sum((r.ended or 0.0) - (r.started or 0.0) for r in ended)
-    running = [record for record in records if record.state == "running"]
-    left = sum(max(mean_epochs - record.epoch, 0.5) for record in running)
+    begun = [record for record in records if record.state in ("running", "waiting")]
+    running = [record for record in begun if record.state == "running"]
+    left = sum(max(mean_epochs - record.epoch, 0.5) for record in begun)
     left += mean_epochs * max(trials - len(records), 0)
     return left * seconds / sum(r.epoch for r in ended) / max(len(running), 1)
 
 
-def short(value: Any) -> str:
-    """A value in few characters."""
-    if isinstance(value, tuple):
-        return "/".join(f"{weight:.2f}" for weight in value)
-    if isinstance(value, float):
-        return f"{value:.2g}"
-    return toml_text(value).strip('"')
+def short(name: str, value: Value) -> str:
+    """A factor's value in few characters; what is on or off as `jaccard` and `!jaccard`."""
+    if isinstance(value, bool):
+        return name if value else f"!{name}"
+    return value_text(value).replace(" ", "-")
 
 
 def duration(seconds: float) -> str:

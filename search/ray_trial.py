@@ -29,6 +29,7 @@ from model import (
     Save,
     TrialFolder,
     make_accelerator,
+    release_memory,
     train,
 )
 from search.study_folder import StudyFolder
@@ -93,6 +94,7 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
 
 
 def _train(given: Mapping[str, Any], common: Shared, report: Report) -> None:
+    release_memory()  # of the worker's trial before, whose thread has ended only now
     study = common.study
     torch.set_num_threads(study.resources.cpus)
     train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,26 @@ def trial_id(number: int) -> str:
 
 
 def open_journal(file: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(file)))
+    # Optuna's lock is a link to the path as given, and must lead there from the file's folder.
+    return JournalStorage(JournalFileBackend(str(file.absolute())))
+
+
+def mend_journal(file: Path) -> None:
+    """Remove what a search that was killed in the middle of writing left behind: its lock, and
+    half a line, after which nothing could be read. Only for who holds the study's folder."""
+    Path(f"{file}.lock").unlink(missing_ok=True)
+    if not file.exists():
+        return
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(file, whole)
+
+
+def study_name(storage: JournalStorage) -> str | None:
+    """The one study of a journal, None where it holds none yet."""
+    names = optuna.get_all_study_names(storage)
+    return names[0] if names else None
 
 
 def record_of(trial: FrozenTrial, space: Space) -> Record:
@@ -93,10 +113,10 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     if not journal.exists():
         raise UserError(f"There is no {journal}: nothing was searched there yet.")
     storage = open_journal(journal)
-    studies = optuna.get_all_study_names(storage)
-    if not studies:
+    name = study_name(storage)
+    if name is None:
         return []
-    trials = optuna.load_study(study_name=studies[0], storage=storage).get_trials(deepcopy=False)
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
     return [record_of(t, space) for t in trials if t.state != TrialState.WAITING]
 
 

@@ -112,10 +112,14 @@ class StudyFolder:
         """Hold the study for one search.
 
         Raises:
-            UserError: if another process holds it.
+            UserError: if another process holds it, or nothing can be written there.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise UserError(f"Cannot write to {self.path}: {error.strerror}.") from None
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -8,9 +8,10 @@ from statistics import mean
 
 import pytest
 
-from model.embedded import Dice, generate, similarity
-from model.embedded import _scene as make_scene
-from model.embedded_words import ACTIONS, ACTORS, verb
+from model.dice import Dice
+from model.embedded import generate
+from model.embedded_scenes import ACTIONS, ACTORS, random_scene, similarity
+from model.english import verb
 from model.examples import Dataset, Example
 
 
@@ -114,7 +115,7 @@ def test_near_misses_share_as_many_words_as_paraphrases(dataset: Dataset) -> Non
 def test_similarity_grows_with_the_roles_that_scenes_share() -> None:
     dice = Dice(7)
     for _ in range(200):
-        first, other = make_scene(dice), make_scene(dice)
+        first, other = random_scene(dice), random_scene(dice)
         if first.kind == other.kind or first.family == other.family:
             continue
         scene = other

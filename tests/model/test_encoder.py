@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 import model.encoder as encoder_module
-from model.encoder import Dropout, Encoder, EncoderShape
+from model.dropout import Dropout
+from model.encoder import Encoder, EncoderShape
 from model.packing import Packed, pack
 from model.pretrained import MINILM, build, load_encoder, to_transformers_names
 

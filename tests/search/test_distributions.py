@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 
-from search.distributions import distributions, encode, suggest, values_of
+from search.distributions import decode, distributions, encode, suggest, values_of
 from search.records import open_journal
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
 
@@ -129,6 +129,30 @@ def test_only_active_factors_get_parameters() -> None:
         assert ("encoder_learning_rate" in trial.params) == trained
         seen.add((weighted, trained))
     assert len(seen) == 4
+
+
+def test_a_value_is_asked_for_as_its_domain_says() -> None:
+    space = Space.parse(
+        {
+            "encoder_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+            "warmup": {"low": 0.0, "high": 0.5},
+            "batch_size": {"low": 8, "high": 64, "log": True},
+            "jaccard": [True, False],
+        },
+        "here",
+    )
+    trial = optuna.create_study(sampler=RandomSampler(0)).ask()
+    suggest(trial, space)
+    expected: dict[str, Any] = {}
+    for name, domain in space.free.items():
+        expected |= distributions(name, domain)
+    assert trial.distributions == expected
+
+
+def test_true_is_not_one() -> None:
+    both = Choice((1, True, 0.0, False))
+    for option in both.options:
+        assert type(decode(both, {"x": option})) is type(option)
 
 
 def test_factors_are_asked_for_in_order_of_declaration() -> None:

@@ -61,9 +61,7 @@ def test_ids_sort_as_numbers() -> None:
 
 def test_the_journal_gives_every_started_trial(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    study = optuna.create_study(
-        study_name="s", storage=open_journal(journal), direction="maximize"
-    )
+    study = optuna.create_study(study_name="s", storage=open_journal(journal), direction="maximize")
     trials = []
     for _ in range(4):
         trial = study.ask()

@@ -1,0 +1,204 @@
+"""`python -m model` trains one configuration, goes on where it was, and refuses in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model import BEST, LAST, DivergenceError, TrialFolder, load_last
+from model import __main__ as command
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> TrialFolder:
+    return TrialFolder(tmp_path / "trial")
+
+
+@pytest.fixture
+def run(encoder_folder: Path, trial: TrialFolder) -> Run:
+    """The command on the tiny encoder and few data; the exit code."""
+
+    def run(*changes: str, study: str = "quickstart") -> int:
+        settings = [
+            f"encoder.name={encoder_folder}",
+            "data.train=32",
+            "data.dev=32",
+            "resources.precision=fp32",
+            "epochs=2",
+            "samples_per_epoch=16",
+            "batch_size=8",
+            *changes,
+        ]
+        overrides = [part for setting in settings for part in ("--set", setting)]
+        return command.main([study, *overrides, "--dir", str(trial.path)])
+
+    return run
+
+
+def untimed(row: dict[str, float]) -> dict[str, float]:
+    return {name: v for name, v in row.items() if name not in ("seconds", "examples_per_second")}
+
+
+def test_every_epoch_is_printed_and_recorded(
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 0
+    printed = capsys.readouterr()
+    first, *epochs, best = printed.out.splitlines()
+    assert first == f"quickstart: 1 process(es) on cpu, fp32, into {trial.path}"
+    assert len(epochs) == 2
+    rows = trial.read()
+    for number, (line, row) in enumerate(zip(epochs, rows, strict=True), start=1):
+        assert row["epoch"] == number
+        scores = [f"{name} {row[f'score/{name}']:.3f}" for name in ("sst", "para", "sts", "mean")]
+        assert line.startswith(f"epoch {number}/2: {' '.join(scores)} (")
+        assert re.search(r"[0-9.]+ s, [0-9]+ examples/s\)$", line)
+    means = [row["score/mean"] for row in rows]
+    number = means.index(max(means)) + 1
+    assert best == f"best: epoch {number}, {max(means):.4f}; see {trial.path}"
+    assert {file.name for file in trial.checkpoint.iterdir()} == {BEST, LAST}
+
+
+def test_set_reaches_the_configuration(run: Run, trial: TrialFolder) -> None:
+    assert run("pooling=cls", "space.seed=3", "epochs=1") == 0
+    config = trial.config()
+    assert (config.pooling, config.seed, config.epochs) == ("cls", 3, 1)
+
+
+@pytest.mark.parametrize("objective", ["mean", "sst", "para", "sts"])
+def test_best_epoch_is_by_the_studys_objective(
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str], objective: str
+) -> None:
+    assert run(f"search.objective={objective}") == 0
+    scores = [row[f"score/{objective}"] for row in trial.read()]
+    best = f"best: epoch {scores.index(max(scores)) + 1}, {max(scores):.4f};"
+    assert best in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("poling=cls", "Unknown key 'poling' in --set poling=cls; did you mean 'pooling'?"),
+        ("pooling=sum", 'pooling must be one of "mean", "cls", "max", but it is "sum".'),
+        ("max_length=129", "reads at most 128 tokens."),
+        ("trainable_layers=3", "has 2 layers."),
+        ("data.path=nowhere", "is not a folder; data.path names the folder of the data files."),
+        ("pooling", "write KEY=VALUE, for example --set search.trials=8."),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(
+    run: Run,
+    trial: TrialFolder,
+    capsys: pytest.CaptureFixture[str],
+    change: str,
+    sentence: str,
+) -> None:
+    assert run(change) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith(sentence)
+    assert not trial.path.exists()
+
+
+def test_a_study_that_does_not_exist_is_exit_code_2(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study="quickstrat") == 2
+    assert "There is no study file quickstrat" in capsys.readouterr().err
+
+
+def test_an_interrupted_trial_goes_on_where_it_was(
+    run: Run,
+    trial: TrialFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("epochs=3") == 0
+    whole, weights = trial.read(), load_last(trial.checkpoint)
+    (trial.checkpoint / LAST).unlink()
+    trial.metrics.unlink()
+    record = TrialFolder.record
+
+    def interrupted(folder: TrialFolder, epoch: int, metrics: object) -> None:
+        record(folder, epoch, metrics)  # type: ignore[arg-type]
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialFolder, "record", interrupted)
+        assert run("epochs=3") == 130
+    assert f"the same command goes on from {trial.path}" in capsys.readouterr().err
+    assert run("epochs=3") == 0
+    printed = capsys.readouterr().out
+    assert "epoch 1/3" not in printed
+    assert "epoch 2/3" in printed
+    assert "epoch 3/3" in printed
+    assert [untimed(row) for row in trial.read()] == [untimed(row) for row in whole]
+    resumed = load_last(trial.checkpoint)
+    assert resumed is not None
+    assert weights is not None
+    for name, tensor in weights["network"].items():
+        assert tensor.equal(resumed["network"][name])
+
+
+def test_a_folder_of_another_configuration_is_refused(
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("epochs=1") == 0
+    before = {file: file.read_bytes() for file in trial.path.rglob("*") if file.is_file()}
+    capsys.readouterr()
+    assert run("epochs=1", "pooling=cls") == 2
+    error = capsys.readouterr().err
+    assert error == (
+        f"error: {trial.path} holds another configuration; name another folder with --dir.\n"
+    )
+    assert {f: f.read_bytes() for f in trial.path.rglob("*") if f.is_file()} == before
+
+
+def test_a_damaged_checkpoint_is_exit_code_2(
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("epochs=1") == 0
+    (trial.checkpoint / LAST).write_bytes(b"no checkpoint")
+    capsys.readouterr()
+    assert run("epochs=1") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "last.pt cannot be read" in line
+
+
+def test_divergence_is_exit_code_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverges(*_args: object, **_keys: object) -> None:
+        raise DivergenceError(3, "sts", float("inf"))
+
+    monkeypatch.setattr(command, "train", diverges)
+    assert run() == 1
+    assert capsys.readouterr().err == "error: epoch 3: the training loss of sts is inf\n"
+
+
+def test_skipped_rows_are_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = {
+        "ids-sst": "\tid\tsentence\tsentiment\n",
+        "quora": "\tid\tsentence1\tsentence2\tis_duplicate\n",
+        "sts": "\tid\tsentence1\tsentence2\tsimilarity\n",
+    }
+    for name, header in headers.items():
+        pair = "" if name == "ids-sst" else "\tanother one"
+        rows = "".join(f"{i}\t{i}\tsentence {i}{pair}\t{i % 2}\n" for i in range(120))
+        for split in ("train", "dev"):
+            (tmp_path / f"{name}-{split}.csv").write_text(header + rows)
+    with (tmp_path / "quora-dev.csv").open("a") as file:
+        file.write("120\t120\talone\n")
+    assert run(f"data.path={tmp_path}", "epochs=1") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("skipped quora-dev.csv, row 122: ")

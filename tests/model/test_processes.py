@@ -1,0 +1,99 @@
+"""The command under `torchrun` and `accelerate launch` computes what it does alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model import LAST, TrialFolder, load_best, load_last
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+TIMES = ("seconds", "examples_per_second")
+
+
+def launch(folder: Path, encoder: Path, launcher: list[str], changes: list[str]) -> str:
+    """Train into `folder` in fresh processes; what they print."""
+    settings = [
+        f"encoder.name={encoder}",
+        "data.train=64",
+        "data.dev=33",
+        "resources.precision=fp32",
+        "epochs=2",
+        "samples_per_epoch=39",
+        "batch_size=8",
+        "encoder_learning_rate=1e-3",
+        *changes,
+    ]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "model", *overrides, "--dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    rows = TrialFolder(folder).read()
+    return [{name: v for name, v in row.items() if name not in TIMES} for row in rows]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["dropout=0", "head_dropout=0"],
+        ["dropout=0", "head=linear", "shared_pair_head=false", "trainable_layers=1"],
+    ],
+    ids=["normalised", "frozen"],
+)
+def test_two_processes_measure_what_one_does(
+    tmp_path: Path, encoder_folder: Path, changes: list[str]
+) -> None:
+    alone = launch(tmp_path / "one", encoder_folder, [], changes)
+    both = launch(tmp_path / "two", encoder_folder, TORCHRUN, changes)
+    assert "1 process(es)" in alone
+    assert both.count("2 process(es)") == 1
+    assert both.count("epoch 1/2") == both.count("epoch 2/2") == 1
+    for one, two in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+    states = [load_last(TrialFolder(tmp_path / name).checkpoint) for name in ("one", "two")]
+    assert states[0] is not None
+    assert states[1] is not None
+    for name, weight in states[0]["network"].items():
+        if not name.endswith("qkv.bias"):  # The keys' has no effect, and a gradient of rounding.
+            assert weight.allclose(states[1]["network"][name], rtol=0, atol=2e-3), name
+
+
+def test_two_processes_resume_what_two_began(tmp_path: Path, encoder_folder: Path) -> None:
+    changes = ["dropout=0.1", "epochs=2"]
+    launch(tmp_path / "whole", encoder_folder, TORCHRUN, changes)
+    launch(tmp_path / "again", encoder_folder, TORCHRUN, changes)
+    assert metrics(tmp_path / "again") == metrics(tmp_path / "whole")
+    printed = launch(tmp_path / "again", encoder_folder, TORCHRUN, changes)
+    assert "epoch 1/2" not in printed
+    assert printed.count("epoch 2/2") == 1
+    assert metrics(tmp_path / "again") == metrics(tmp_path / "whole")
+
+
+def test_accelerate_launch_is_plain_python_to_the_bit(tmp_path: Path, encoder_folder: Path) -> None:
+    plain, launched = tmp_path / "plain", tmp_path / "launched"
+    launch(plain, encoder_folder, [], [])
+    launch(launched, encoder_folder, ACCELERATE, [])
+    assert metrics(plain) == metrics(launched)
+    weights = [load_best(TrialFolder(folder).checkpoint)[0] for folder in (plain, launched)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    assert (TrialFolder(plain).checkpoint / LAST).exists()

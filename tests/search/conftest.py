@@ -1,0 +1,100 @@
+"""What the tests of many trials share: a tiny encoder and studies that take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spaces import StudyFile, parse_study
+
+Tables = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT of two layers that knows the words of the embedded data."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
+    from model.embedded import generate
+
+    splits = generate(seed=0, train=64, dev=32).splits
+    examples = [e for by_split in splits.values() for split in by_split.values() for e in split]
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = {
+        word
+        for example in examples
+        for text in (example.first, example.second or "")
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    }
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {word: number for number, word in enumerate([*special, *sorted(words)])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    torch.manual_seed(0)
+    shape = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(shape).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tables(tiny_encoder: Path) -> Callable[..., Tables]:
+    """Makes the tables of a study whose trials take about a second; a table given by name is
+    laid over the usual one."""
+
+    def tables(**changes: dict[str, Any]) -> Tables:
+        usual: Tables = {
+            "encoder": {"name": str(tiny_encoder)},
+            "data": {"train": 64, "dev": 32},
+            "space": {"epochs": 3, "samples_per_epoch": 32, "batch_size": 8, "max_length": 32},
+            "search": {"trials": 6},
+            "resources": {"precision": "fp32"},
+        }
+        return {name: {**values, **changes.get(name, {})} for name, values in usual.items()}
+
+    return tables
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tiny_tables: Callable[..., Tables]) -> Callable[..., StudyFile]:
+    """`tiny_tables` as a study."""
+
+    def study(name: str = "tiny", **changes: dict[str, Any]) -> StudyFile:
+        return parse_study(tiny_tables(**changes), name, name)
+
+    return study
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this process alone, for every test that trains on one."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}},
+    )
+    yield
+    ray.shutdown()

@@ -1,0 +1,322 @@
+"""The command line: what it prints where, how it exits, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from search import verbs
+from search.cli import main
+from search.ledger import Ledger
+from search.study_folder import StudyFolder
+from spaces import StudyFile, factors, factors_markdown, load_study, study_schema
+
+Tables = dict[str, dict[str, Any]]
+FREE = {"pooling": ["mean", "cls"], "jaccard": [True, False]}
+
+HELP = """
+import sys, time
+from search.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+heavy = {"torch", "ray", "optuna", "rich", "transformers", "numpy", "tensorboard"}
+print(time.process_time(), sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, tiny_tables: Callable[..., Tables]) -> Path:
+    file = tmp_path / "mine.toml"
+    file.write_text(tomli_w.dumps(tiny_tables(space=FREE, search={"trials": 3})))
+    return file
+
+
+@pytest.fixture
+def searched(tmp_path: Path, study_file: Path) -> Path:
+    """A study's folder with one trial completed, one stopped and one begun."""
+    study = load_study(study_file)
+    folder = StudyFolder(tmp_path / "searched")
+    folder.open(study)
+    ledger = Ledger(study, folder)
+    for scores in ([0.3, 0.4, 0.5], [0.2], []):
+        trial = ledger.next()
+        assert trial is not None
+        trial_folder = folder.trial(trial.id)
+        trial_folder.start(study.space.config(trial.values))
+        for epoch, score in enumerate(scores, start=1):
+            named = {f"score/{name}": score for name in ("mean", "sst", "para", "sts")}
+            trial_folder.record(epoch, {**named, "seconds": 1.0})
+            ledger.report(trial.id, epoch, score)
+        ledger.end(trial.id)
+    return folder.path
+
+
+def exit_code(arguments: Sequence[str | Path]) -> int:
+    try:
+        return main(list(map(str, arguments)))
+    except SystemExit as end:  # argparse's
+        return int(end.code or 0)
+
+
+def json_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Any:
+    """The one JSON document that a verb prints on standard output."""
+    assert exit_code([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def files_below(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, timeout=60, check=True
+    )
+    seconds, heavy = ended.stderr.strip().split(" ", 1)
+    assert heavy == "[]"
+    assert float(seconds) < 0.5
+    assert "quickstart" in ended.stdout
+    for verb in ("space", "plan", "search", "status", "report", "compare"):
+        assert f"\n    {verb} " in ended.stdout
+
+
+def test_space_tells_every_factor(capsys: pytest.CaptureFixture[str], study_file: Path) -> None:
+    rows = json_of(capsys, "space")
+    assert [row["factor"] for row in rows] == list(factors())
+    assert {row["here"] for row in rows} == {None}
+    rows = json_of(capsys, "space", study_file)
+    here = {row["factor"]: row["here"] for row in rows}
+    assert here["pooling"] == 'free, one of "mean", "cls"'
+    assert here["batch_size"] == "8"
+    assert exit_code(["space", study_file]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in factors())
+
+
+def test_space_prints_the_table_and_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["space", "--markdown"]) == 0
+    assert capsys.readouterr().out == factors_markdown()
+    assert exit_code(["space", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(study_schema()))
+
+
+def test_plan_counts(capsys: pytest.CaptureFixture[str], study_file: Path) -> None:
+    planned = json_of(capsys, "plan", study_file, "--set", "search.trials=50")
+    assert planned["study"] == "mine"
+    assert planned["configurations"] == 4
+    assert planned["trials"] == 50
+    assert planned["epochs_without_stopping"] == 150
+    assert planned["rungs"] == [1]
+    counted = planned["examples"]["sst"]
+    assert (counted["train"], counted["dev"]) == (64, 32)
+    grid = json_of(
+        capsys, "plan", study_file, "--set", "search.sampler=grid", "--set", "search.trials=50"
+    )
+    assert grid["trials"] == 4
+    endless = json_of(capsys, "plan", study_file, "--set", "warmup={low = 0.1, high = 0.2}")
+    assert endless["configurations"] is None
+    assert exit_code(["plan", study_file]) == 0
+    assert "mine" in capsys.readouterr().out
+
+
+def test_what_only_shows_writes_nothing(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    study_file: Path,
+    searched: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = files_below(tmp_path)
+    for arguments in (
+        ["space", study_file],
+        ["space", "--markdown"],
+        ["space", "--schema"],
+        ["plan", study_file],
+        ["plan", study_file, "--json"],
+        ["status", searched],
+        ["status", searched, "--json"],
+    ):
+        assert exit_code(arguments) == 0, capsys.readouterr().err
+    assert files_below(tmp_path) == before
+
+
+def test_status_tells_where_a_study_stands(
+    capsys: pytest.CaptureFixture[str], searched: Path
+) -> None:
+    state = json_of(capsys, "status", searched)
+    assert state["study"] == "searched"
+    assert state["trials"] == 3
+    assert state["states"] == {"completed": 1, "stopped": 1, "running": 1}
+    assert state["epochs"] == 4
+    assert state["rungs"] == {"1": 2}
+    assert state["running"] is False
+    assert state["seconds_left"] is None
+    assert state["best"]["id"] == "0000"
+    assert state["best"]["last_score"] == 0.5
+    assert state["best"]["values"] == {"pooling": "mean", "jaccard": True}
+    assert exit_code(["status", searched]) == 0
+    shown = capsys.readouterr().out
+    assert "3 of 3 trials (1 completed, 1 stopped, 1 running)" in shown
+    assert "no search is running" in shown
+
+
+def test_status_says_that_a_search_is_running(
+    capsys: pytest.CaptureFixture[str], searched: Path
+) -> None:
+    with StudyFolder(searched).locked():
+        state = json_of(capsys, "status", searched)
+        assert exit_code(["status", searched]) == 0
+    assert state["running"] is True
+    assert state["seconds_left"] >= 0
+    assert "a search is running" in capsys.readouterr().out
+
+
+def test_report_names_its_page(capsys: pytest.CaptureFixture[str], searched: Path) -> None:
+    reported = json_of(capsys, "report", searched)
+    assert reported["report"] == str(searched / "report" / "index.html")
+    assert (searched / "report" / "index.html").is_file()
+    assert reported["best"]["id"] == "0000"
+    assert exit_code(["report", searched]) == 0
+    assert "Best: trial 0000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["plan", "nowhere.toml"], "There is no study file nowhere.toml"),
+        (["space", "nowhere"], "There is no study file nowhere"),
+        (["plan", "{study}", "--set", "search.trails=3"], "did you mean 'search.trials'?"),
+        (["plan", "{study}", "--set", "search.trials=many"], "search.trials|trials must be"),
+        (["plan", "{study}", "--set", "poling=cls"], "did you mean 'pooling'?"),
+        (["plan", "{study}", "--set", "trainable_layers=24"], "trainable_layers allows 24"),
+        (["plan", "{study}", "--set", "data.path=nowhere"], "nowhere"),
+        (["plan", "{study}", "--set", "encoder.name={folder}"], "is no checkpoint"),
+        (["search", "{study}", "--dir", "{study}"], "Cannot write to {study}"),
+        (["search", "{study}", "--dir", "{study}/below"], "Cannot write to {study}/below"),
+        (["search", "{study}", "--dir", "{searched}", "--set", "epochs=9"], "space.epochs = 3"),
+        (["status", "{folder}"], "is no study's folder"),
+        (["status", "{study}"], "is no study's folder"),
+        (["report", "{folder}"], "is no study's folder"),
+        (["compare", "{folder}/nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    study_file: Path,
+    searched: Path,
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    def filled(text: str) -> str:
+        return text.format(study=study_file, folder=folder, searched=searched)
+
+    code = exit_code([filled(argument) for argument in arguments])
+
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if not line.startswith("Reading")]
+    assert code == 2
+    assert captured.out == ""
+    assert line.startswith("error: ")
+    assert any(filled(part) in line for part in sentence.split("|")), line
+    assert not list(folder.iterdir())
+
+
+def test_a_study_that_is_wrong_leaves_no_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text("[search]\ntrails = 3\n")
+    assert exit_code(["search", file, "--dir", tmp_path / "run"]) == 2
+    assert "did you mean 'trials'?" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "required: VERB"),
+        (["serch"], "invalid choice: 'serch'"),
+        (["plan"], "required: STUDY"),
+        (["plan", "quickstart", "--jsn"], "unrecognized arguments: --jsn"),
+        (["space", "--markdown", "--schema"], "not allowed with argument"),
+        (["compare", "here", "--port", "high"], "invalid int value: 'high'"),
+    ],
+)
+def test_a_wrong_verb_or_flag_is_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert exit_code(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert sentence in captured.err.splitlines()[-1]
+    assert "Traceback" not in captured.err
+
+
+def test_an_interrupt_is_130_and_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verbs, "load_study", interrupted)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # it is this process's too
+    assert exit_code(["search", "quickstart", "--dir", tmp_path / "run"]) == 130
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f"Interrupted. The same command with --dir {tmp_path / 'run'} goes on from here.\n"
+    )
+    assert captured.out == ""
+
+    assert exit_code(["plan", "quickstart"]) == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    script = "import sys; from search.cli import main; sys.exit(main(['space', '--schema']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.wait(timeout=60)
+    assert errors == b""
+
+
+def test_a_study_is_named_by_its_file(study_file: Path) -> None:
+    study: StudyFile = load_study(study_file)
+    assert study.name == "mine"
+
+
+def test_ctrl_c_while_the_libraries_are_imported_is_no_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "search.cli", "plan", "quickstart"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        deadline = time.monotonic() + 60
+        while "libtorch" not in maps.read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, err) == ("", "Interrupted.\n")

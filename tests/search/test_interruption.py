@@ -1,0 +1,244 @@
+"""A search that is interrupted, or killed, goes on as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from search.records import Record, read_records
+from search.study_folder import StudyFolder
+from spaces import StudyFile, load_study
+
+pytestmark = pytest.mark.slow
+
+EPOCHS, TRIALS = 8, 5
+SECONDS = 120  # how long anything may take on a busy machine
+
+
+@dataclass
+class Home:
+    """Where a search is started: every process of it has this as its working folder."""
+
+    path: Path
+    file: Path
+    folder: StudyFolder
+    study: StudyFile
+
+    @property
+    def records(self) -> list[Record]:
+        if not self.folder.journal.exists():
+            return []
+        return read_records(self.folder.journal, self.study.space)
+
+    def epochs(self, trial: str) -> list[int]:
+        return [row["epoch"] for row in self.folder.trial(trial).read()]
+
+    def processes(self) -> dict[int, str]:
+        """Names of the processes that were started here, directly or by others, and still live."""
+        alive = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                here = (process / "cwd").readlink() == self.path
+                name, _, state = (process / "stat").read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            if here and state.split()[0] != "Z":
+                alive[int(process.name)] = name
+        return alive
+
+
+@pytest.fixture
+def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home]:
+    # Not tmp_path: the names of Ray's sockets below it would be too long.
+    with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
+        path = Path(name).resolve()
+        tables = tiny_tables(
+            space={
+                "epochs": EPOCHS,
+                "samples_per_epoch": 256,
+                "batch_size": 4,
+                "pooling": ["mean", "cls", "max"],
+                "encoder_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+            },
+            search={"trials": TRIALS, "scheduler": "none", "sampler": "random"},
+            resources={"concurrent": 2},
+        )
+        file = path / "study.toml"
+        file.write_text(tomli_w.dumps(tables))
+        home = Home(path, file, StudyFolder(path / "run"), load_study(file))
+        try:
+            yield home
+        finally:
+            for process in home.processes():
+                os.kill(process, signal.SIGKILL)
+
+
+@contextmanager
+def search(home: Home, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """The command line as a user runs it, killed at the end if it still lives."""
+    arguments = ["search", str(home.file), "--dir", str(home.folder.path), *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(home.path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "search.cli", *arguments],
+        cwd=home.path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a signal to the tests is none to the search
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Poll until something has happened; fails after a deadline, or where the search ended."""
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"the search ended early: {process.communicate()}")
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def some_are_under_way(home: Home, ended: int) -> bool:
+    """Whether trials have ended, and another has measured some epochs but not all."""
+    records = home.records
+    return sum(r.ended is not None for r in records) >= ended and any(
+        r.ended is None and 2 <= r.epoch < EPOCHS - 1 for r in records
+    )
+
+
+def no_worker_is_left(home: Home) -> bool:
+    """Two agents of Ray take up to a minute to see that the process they serve was killed."""
+    agents = {"ray::DashboardA", "ray::RuntimeEnv"}
+    return not home.folder.in_use() and all(name in agents for name in home.processes().values())
+
+
+def assert_whole(home: Home) -> None:
+    """The asked number of trials, each with every epoch once, in its folder and the journal."""
+    records = home.records
+    assert [record.id for record in records] == [f"{number:04d}" for number in range(TRIALS)]
+    assert {record.state for record in records} == {"completed"}
+    for record in records:
+        assert list(record.scores) == list(range(1, EPOCHS + 1))
+        rows = home.folder.trial(record.id).read()
+        assert {row["epoch"]: row["score/mean"] for row in rows} == record.scores
+        assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
+
+
+def trained_epochs(home: Home, trial: str) -> list[int]:
+    """The epochs that a trial reported, as its log tells them, in the order of time."""
+    log = home.folder.trial(trial).log.read_text()
+    return [int(number) for number in re.findall(r"INFO epoch (\d+):", log)]
+
+
+def assert_went_on(home: Home, before: dict[str, list[int]], searches: int) -> None:
+    """Trials that were under way were not trained from the start again: the only epoch that is
+    reported once more is the last one before an interruption."""
+    assert any(len(epochs) >= 2 for epochs in before.values())
+    for trial, epochs in before.items():
+        reported = trained_epochs(home, trial)
+        assert reported == sorted(reported), (trial, reported)
+        assert len(reported) <= EPOCHS + searches - 1, (trial, reported)
+        assert reported.count(1) == 1 or len(epochs) <= 1, (trial, reported)
+
+
+def status(home: Home) -> dict[str, Any]:
+    """What another shell is told while a search runs."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "search.cli", "status", str(home.folder.path), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert asked.stderr == ""
+    state: dict[str, Any] = json.loads(asked.stdout)
+    return state
+
+
+def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None:
+    with search(home) as process:
+        wait_for(lambda: some_are_under_way(home, ended=1), process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert out == ""
+    told, sentence = err.splitlines()[:-1], err.splitlines()[-1]
+    assert sentence.startswith("Interrupted.")
+    assert str(home.folder.path) in sentence
+    assert all(re.match(r"Reading the data|\d+/\d+ trials", line) for line in told), err
+    wait_for(lambda: not home.processes() and not home.folder.in_use())
+
+    left = {r.id: list(r.scores.items()) for r in home.records}
+    under_way = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
+    assert under_way
+
+    with search(home, "--json") as process:
+        wait_for(lambda: home.folder.in_use(), process)
+        state = status(home)
+        out, err = process.communicate(timeout=SECONDS)
+    assert state["running"] is True
+    assert state["epochs"] >= sum(map(len, left.values()))
+    assert process.returncode == 0, err
+    assert err == ""
+    assert json.loads(out)["states"] == {"completed": TRIALS}
+    assert_whole(home)
+    for record in home.records:  # what was measured stands
+        measured = left.get(record.id, [])
+        assert list(record.scores.items())[: len(measured)] == measured
+    assert_went_on(home, under_way, searches=2)
+    wait_for(lambda: not home.processes())
+
+
+def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home: Home) -> None:
+    with search(home) as process:
+        wait_for(lambda: some_are_under_way(home, ended=1), process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=SECONDS)
+    killed = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
+    assert killed
+    wait_for(lambda: no_worker_is_left(home))
+
+    def further() -> bool:
+        return any(len(home.epochs(trial)) > len(epochs) for trial, epochs in killed.items())
+
+    with search(home) as process:
+        wait_for(further, process)
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.3)
+        _, err = process.communicate(timeout=1)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("Interrupted.")
+    interrupted = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
+    wait_for(lambda: no_worker_is_left(home))
+
+    with search(home, "--quiet") as process:
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    assert err == ""
+    assert "Best: trial" in out
+    assert_whole(home)
+    assert_went_on(home, killed | interrupted, searches=3)
+    wait_for(lambda: not home.processes())
