@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -17,7 +18,7 @@ from model.device import make_accelerator
 from model.tasks import ALL_TASKS
 from model.train import DivergenceError, Metrics, Save, train
 from model.trial_folder import TrialFolder
-from spaces import UserError, load_study
+from spaces import Config, StudyFile, UserError, load_study
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,15 +61,12 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     config = study.space.config()
     accelerator = make_accelerator(study.resources.precision)
     material = load_material(study)
-    if (folder.path / "config.toml").exists() and folder.config() != config:
-        raise UserError(
-            f"{folder.path} holds another configuration; name another folder with --dir."
-        )
+    _check_same(folder, config, study)
     if accelerator.is_main_process:
         _start(folder, accelerator, study_name)
         for row in material.skipped:
             print(f"skipped {row.file}, row {row.row}: {row.why}", file=sys.stderr)
-        folder.start(config)
+        folder.start(config, _setting(study))
 
     def report(epoch: int, metrics: Metrics, save: Save) -> bool:
         save(folder.checkpoint)
@@ -95,6 +93,28 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
         print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
     accelerator.end_training()
     return 0
+
+
+def _check_same(folder: TrialFolder, config: Config, study: StudyFile) -> None:
+    """Raise UserError if the folder's trial is not this one: nothing could go on from it."""
+    if not (folder.path / "config.toml").exists():
+        return
+    if folder.config() != config or folder.setting() != _setting(study):
+        raise UserError(
+            f"{folder.path} holds a trial of another configuration, encoder, data, objective or "
+            "precision; name another folder with --dir."
+        )
+
+
+def _setting(study: StudyFile) -> dict[str, Any]:
+    """What decides a trial's numbers beside its configuration."""
+    tables = study.tables()
+    return {
+        "encoder": tables["encoder"],
+        "data": tables["data"],
+        "objective": study.search.objective,
+        "precision": study.resources.precision,
+    }
 
 
 def _start(folder: TrialFolder, accelerator: Accelerator, study: str) -> None:

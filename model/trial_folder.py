@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,23 @@ class TrialFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def start(self, config: Config) -> None:
+    def start(self, config: Config, setting: Mapping[str, Any] | None = None) -> None:
         """Create the folder and write the configuration, which the trial's other processes may be
-        reading."""
+        reading, and, for a trial outside a study, what else decides its numbers."""
         self.path.mkdir(parents=True, exist_ok=True)
+        if setting is not None:
+            _replace(self.path / "setting.toml", tomli_w.dumps(setting))
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in config.values().items()}
         _replace(self.path / "config.toml", tomli_w.dumps(values))
 
     def config(self) -> Config:
         file = self.path / "config.toml"
         return Config.of(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+
+    def setting(self) -> dict[str, Any]:
+        """What `start` was given beside the configuration; empty where that was nothing."""
+        file = self.path / "setting.toml"
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def record(self, epoch: int, metrics: Metrics) -> None:
         """One line for one epoch, on the disk when this returns. What an interrupted trial had

@@ -148,16 +148,18 @@ def test_an_interrupted_trial_goes_on_where_it_was(
         assert tensor.equal(resumed["network"][name])
 
 
-def test_a_folder_of_another_configuration_is_refused(
-    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("change", ["pooling=cls", "data.seed=1", "search.objective=sts"])
+def test_a_folder_of_another_trial_is_refused(
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:
     assert run("epochs=1") == 0
     before = {file: file.read_bytes() for file in trial.path.rglob("*") if file.is_file()}
     capsys.readouterr()
-    assert run("epochs=1", "pooling=cls") == 2
+    assert run("epochs=1", change) == 2
     error = capsys.readouterr().err
     assert error == (
-        f"error: {trial.path} holds another configuration; name another folder with --dir.\n"
+        f"error: {trial.path} holds a trial of another configuration, encoder, data, objective "
+        "or precision; name another folder with --dir.\n"
     )
     assert {f: f.read_bytes() for f in trial.path.rglob("*") if f.is_file()} == before
 

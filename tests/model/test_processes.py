@@ -77,7 +77,9 @@ def test_two_processes_measure_what_one_does(
             assert weight.allclose(states[1]["network"][name], rtol=0, atol=2e-3), name
 
 
-def test_two_processes_resume_what_two_began(tmp_path: Path, encoder_folder: Path) -> None:
+def test_two_processes_repeat_themselves_and_take_up_a_checkpoint(
+    tmp_path: Path, encoder_folder: Path
+) -> None:
     changes = ["dropout=0.1", "epochs=2"]
     launch(tmp_path / "whole", encoder_folder, TORCHRUN, changes)
     launch(tmp_path / "again", encoder_folder, TORCHRUN, changes)
