@@ -19,7 +19,13 @@ from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.readers import InputExample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer, BertModel, Trainer, TrainingArguments
+from transformers import (
+    AutoTokenizer,
+    BertModel,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
 
 from benchmarks.updates import Update
 from model import Example
@@ -150,6 +156,7 @@ class TransformersTrainer:
             self.trainer = Trainer(
                 self.model, arguments, data_collator=self._collate, train_dataset=rows
             )
+            self.trainer.remove_callback(PrinterCallback)
         self.trainer.train_dataset = rows
         self.trainer.train()
 

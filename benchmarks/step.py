@@ -146,7 +146,7 @@ def show(result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="two rounds, about a minute")
+    parser.add_argument("--quick", action="store_true", help="two rounds: a minute or two")
     parser.add_argument("--data", default="embedded", metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch-size", type=int, default=32)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the input is wrong (one sentence), 130 interrupted, 1 anyt
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
         verb: Callable[[argparse.Namespace], None] = getattr(verbs, given.verb)
         verb(given)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Interrupted.{on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # Python writes what is left once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -288,12 +289,17 @@ def test_an_interrupt_is_130_and_says_how_to_go_on(
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    script = "import sys; from search.cli import main; sys.exit(main(['space', '--schema']))"
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "search.cli", "space", "--schema"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=buffered,
+        pipesize=4096,  # less than is printed, so that it cannot be done with before we go
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
+        assert process.stdout.readline() == b"{\n"
         process.stdout.close()
         errors = process.stderr.read()
         process.wait(timeout=60)
