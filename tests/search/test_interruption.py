@@ -179,7 +179,7 @@ def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None
         wait_for(lambda: some_are_under_way(home, ended=1), process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert out == ""
     told, sentence = err.splitlines()[:-1], err.splitlines()[-1]
     assert sentence.startswith("Interrupted.")
@@ -213,9 +213,9 @@ def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home:
         wait_for(lambda: some_are_under_way(home, ended=1), process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=SECONDS)
+    wait_for(lambda: no_worker_is_left(home))  # they write until they see that it is gone
     killed = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
     assert killed
-    wait_for(lambda: no_worker_is_left(home))
 
     def further() -> bool:
         return any(len(home.epochs(trial)) > len(epochs) for trial, epochs in killed.items())
@@ -228,7 +228,7 @@ def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.3)
         _, err = process.communicate(timeout=1)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("Interrupted.")
     interrupted = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
