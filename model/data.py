@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from model.corpus import Corpus, build_corpus
+from model.corpus_cache import cache_key, read_cache, write_cache
 from model.embedded import generate
 from model.examples import Dataset, SkippedRow
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
-from model.readers import read_folder
+from model.readers import data_files, file_content, read_folder
 from spaces import EMBEDDED, DataSettings, StudyFile, UserError, Value
 
 
@@ -42,8 +47,9 @@ def load_material(study: StudyFile) -> Material:
                 f"max_length allows {value}, but the encoder {encoder.name} reads at most "
                 f"{encoder.shape.positions} tokens."
             )
-    dataset = load_dataset(study.data, with_extra=True in _levels(study, "extra_data"))
-    return Material(build_corpus(dataset, load_tokenizer(encoder)), encoder, dataset.skipped)
+    with_extra = True in _levels(study, "extra_data")
+    corpus, skipped = _load_corpus(study.data, with_extra, load_tokenizer(encoder))
+    return Material(corpus, encoder, skipped)
 
 
 def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:
@@ -51,6 +57,31 @@ def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:
     if data.path == EMBEDDED:
         return generate(data.seed, data.train, data.dev)
     return read_folder(Path(data.path), with_extra=with_extra)
+
+
+def _load_corpus(
+    data: DataSettings, with_extra: bool, tokenizer: Tokenizer
+) -> tuple[Corpus, tuple[SkippedRow, ...]]:
+    """Out of the cache, or made and kept there."""
+    key = cache_key(_sources(data, with_extra, tokenizer))
+    if (stored := read_cache(key)) is not None:
+        return stored
+    dataset = load_dataset(data, with_extra)
+    corpus = build_corpus(dataset, tokenizer)
+    if key == cache_key(_sources(data, with_extra, tokenizer)):  # No file changed meanwhile.
+        write_cache(key, corpus, dataset.skipped)
+    return corpus, dataset.skipped
+
+
+def _sources(data: DataSettings, with_extra: bool, tokenizer: Tokenizer) -> Iterator[bytes]:
+    """All that a corpus is made of."""
+    yield tokenizer.to_str().encode()
+    if data.path == EMBEDDED:
+        yield json.dumps([data.seed, data.train, data.dev]).encode()
+        return
+    for file in data_files(Path(data.path), with_extra):
+        yield file.name.encode()
+        yield file_content(file)
 
 
 def _levels(study: StudyFile, factor: str) -> tuple[Value, ...]:

@@ -104,17 +104,13 @@ def read_folder(folder: Path, with_extra: bool = False) -> Dataset:
 
     Raises UserError where the folder lacks a file, or a file is not what it should be.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; data.path names the folder of the data files.")
+    data_files(folder, with_extra)
     splits = {
         (task, split): (folder / name.format(split), form)
         for task, (name, form) in SPLITS.items()
         for split in ("train", "dev")
     }
     extra = {task: (folder / name, form) for task, (name, form) in EXTRA.items() if with_extra}
-    files = [file for file, _ in (*splits.values(), *extra.values())]
-    if missing := [file.name for file in files if not file.exists()]:
-        raise UserError(f"{folder} lacks {', '.join(missing)}; it must hold these data files.")
     reads = {key: read(file, form) for key, (file, form) in splits.items()}
     extra_reads = {task: read(file, form) for task, (file, form) in extra.items()}
     return Dataset(
@@ -125,6 +121,31 @@ def read_folder(folder: Path, with_extra: bool = False) -> Dataset:
         {task: found.examples for task, found in extra_reads.items()},
         tuple(row for found in (*reads.values(), *extra_reads.values()) for row in found.skipped),
     )
+
+
+def data_files(folder: Path, with_extra: bool = False) -> list[Path]:
+    """What `read_folder` reads. Raises UserError where the folder lacks one."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; data.path names the folder of the data files.")
+    names = [name.format(split) for name, _ in SPLITS.values() for split in ("train", "dev")]
+    if with_extra:
+        names += [name for name, _ in EXTRA.values()]
+    files = [folder / name for name in names]
+    if missing := [file.name for file in files if not file.exists()]:
+        raise UserError(f"{folder} lacks {', '.join(missing)}; it must hold these data files.")
+    return files
+
+
+def file_content(file: Path) -> bytes:
+    """Raises UserError where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist.") from None
+    except IsADirectoryError:
+        raise UserError(f"{file} is a folder; a data file is needed.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def read(file: Path, form: Format) -> Read:
@@ -184,14 +205,7 @@ def _rows(file: Path, form: Format) -> Iterator[tuple[int, list[str] | str]]:
 
 
 def _text(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist.") from None
-    except IsADirectoryError:
-        raise UserError(f"{file} is a folder; a data file is needed.") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    content = file_content(file)
     if not content.strip():
         raise UserError(f"{file} is empty.")
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How fast the machine is, shared as it may be, says nothing about what is tested.
@@ -9,3 +12,9 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of this process and of those that it starts, instead of the user's."""
+    os.environ["ABLATUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,23 @@
+"""The folder where what can be made again is kept for the next time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CACHE_VARIABLE = "ABLATUNE_CACHE"
+
+
+def cache_folder(kind: str) -> Path:
+    """Where things of one kind lie. Raises RuntimeError where the user has no home."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named) / kind
+    usual = os.environ.get("XDG_CACHE_HOME")
+    return (Path(usual) if usual else Path.home() / ".cache") / "ablatune" / kind
+
+
+def drop_oldest(folder: Path, keep: int) -> None:
+    """Keep the files that were used last; those that a process left unfinished go in their turn."""
+    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[keep:]:
+        file.unlink(missing_ok=True)
