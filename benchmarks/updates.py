@@ -54,7 +54,7 @@ def workload(data: str, updates: int, batch_size: int) -> Workload:
     drawn = {name: _drawn(dataset, name, number, config) for number, name in enumerate(TASKS)}
     texts = [{name: drawn[name][update] for name in TASKS} for update in range(updates)]
     made = Workload(config, corpus, encoder, texts, [])
-    made.tokens.extend(len(batch.packed.tokens) for batch in made.batches())
+    made.tokens.extend(len(batch.sentences.tokens) for batch in made.batches())
     return made
 
 

@@ -68,7 +68,7 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
             print(f"skipped {row.file}, row {row.row}: {row.why}", file=sys.stderr)
         folder.start(config, _setting(study))
 
-    def report(epoch: int, metrics: Metrics, save: Save) -> bool:
+    def report(epoch: float, metrics: Metrics, save: Save) -> bool:
         save(folder.checkpoint)
         folder.record(epoch, metrics)
         scores = " ".join(f"{t.name} {metrics[f'score/{t.name}']:.3f}" for t in ALL_TASKS)

@@ -20,8 +20,8 @@ _VECTOR = 16  # fp32 numbers; below, PyTorch's softmax on a CPU takes ten times 
 def attend(qkv: Tensor, layout: Grouped, heads: int, dropout: Dropout) -> Tensor:
     """Every token mixed from those of its sentence (arXiv 1706.03762), `dropout` on the weights.
 
-    `qkv` is (tokens, 3 * hidden) in the grouped layout, query, key and value side by side; the
-    result is (tokens, hidden) of its dtype. Scores and softmax are fp32.
+    `qkv` is (tokens, 3 * hidden), query, key and value side by side; the result is (tokens,
+    hidden) of its dtype. Scores and softmax are fp32.
     """
     mixed: Tensor = _Attend.apply(qkv, layout, heads, dropout)  # type: ignore[no-untyped-call]
     return mixed
@@ -32,14 +32,14 @@ class _Attend(Function):
     def forward(
         ctx: FunctionCtx, qkv: Tensor, layout: Grouped, heads: int, dropout: Dropout
     ) -> Tensor:
-        mixed = qkv.new_empty(len(qkv), qkv.shape[1] // 3)  # (tokens, hidden)
+        padded = qkv.index_select(0, layout.source)  # (grouped tokens, 3 * hidden)
+        mixed = qkv.new_empty(len(padded), qkv.shape[1] // 3)  # (grouped tokens, hidden)
         saved: list[Tensor | None] = []
-        pieces = zip(layout.groups, layout.masks, *_split(layout, qkv, mixed), strict=True)
+        pieces = zip(layout.groups, layout.masks, *_split(layout, padded, mixed), strict=True)
         for group, mask, piece, result in pieces:
             query, key, value = parts = _heads_first(piece, group, 3, heads)
             scores = (query @ key.mT).float().mul_(query.shape[-1] ** -0.5)
-            if mask is not None:
-                scores.view(group.count, heads, group.longest, group.longest).add_(mask)
+            scores.view(group.count, heads, group.longest, group.longest).add_(mask)
             weights = _softmax(scores)  # (count * heads, longest, longest)
             dropped = weights.to(qkv.dtype)
             keep = dropout.mask(dropped)
@@ -48,15 +48,17 @@ class _Attend(Function):
             saved += parts, weights, dropped, keep
         ctx.save_for_backward(*saved)  # type: ignore[arg-type]  # None is allowed
         ctx.layout, ctx.heads = layout, heads  # type: ignore[attr-defined]
-        return mixed
+        return mixed.index_select(0, layout.destination)
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         layout, heads = ctx.layout, ctx.heads  # type: ignore[attr-defined]
         saved = iter(ctx.saved_tensors)  # type: ignore[attr-defined]
         (gradient,) = gradients  # (tokens, hidden)
-        to_qkv = gradient.new_empty(len(gradient), 3 * gradient.shape[1])
-        pieces = zip(layout.groups, *_split(layout, gradient, to_qkv), strict=True)
+        padded = gradient.new_zeros(len(layout.source), gradient.shape[1])
+        padded.index_copy_(0, layout.destination, gradient)
+        to_qkv = gradient.new_empty(len(padded), 3 * gradient.shape[1])
+        pieces = zip(layout.groups, *_split(layout, padded, to_qkv), strict=True)
         for group, piece, result in pieces:
             parts, weights, dropped, keep = (next(saved) for _ in range(4))
             query, key, value = parts
@@ -68,7 +70,7 @@ class _Attend(Function):
             to_weights.sub_((to_weights * weights).sum(-1, keepdim=True))
             to_scores = to_weights.mul_(weights).mul_(query.shape[-1] ** -0.5).to(query.dtype)
             _put(result, group, (to_scores @ key, to_scores.mT @ query, dropped.mT @ to_mixed))
-        return to_qkv, None, None, None
+        return to_qkv.index_select(0, layout.destination), None, None, None
 
 
 def _split(layout: Grouped, *values: Tensor) -> list[tuple[Tensor, ...]]:

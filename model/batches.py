@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,16 +33,32 @@ class TaskBatch:
 class Batch:
     """One update's examples of all tasks.
 
-    `packed` holds, task by task, the first sentences and, for pairs, then the second ones.
+    `sentences` are, task by task, the first ones and, for pairs, then the second ones: packed, or
+    embedded already by a frozen encoder, fp32 (sentences, hidden).
     """
 
-    packed: Packed
+    sentences: Packed | Tensor
     tasks: Mapping[str, TaskBatch]
+
+
+class Embedded(Protocol):
+    """The sentences of a corpus, embedded already because the encoder is frozen."""
+
+    def prepare(self, numbers: np.ndarray) -> None:
+        """Say which sentences will be asked for; all processes the same."""
+
+    def __call__(self, numbers: np.ndarray) -> Tensor:
+        """fp32 (sentences, hidden), on the device."""
 
 
 def updates_per_epoch(config: Config) -> int:
     """Every update takes about `batch_size` examples of each task."""
     return max(1, round(config.samples_per_epoch / config.batch_size))
+
+
+def updates_until(config: Config, epoch: float) -> int:
+    """The updates that `epoch` epochs of training take, at least one."""
+    return max(1, round(epoch * updates_per_epoch(config)))
 
 
 def check_processes(config: Config, processes: int) -> None:
@@ -73,18 +90,27 @@ def epoch_batches(
     device: torch.device,
     process: int = 0,
     processes: int = 1,
+    first: int = 0,
+    end: int | None = None,
+    frozen: Embedded | None = None,
 ) -> Iterator[Batch]:
-    """The batches of an epoch (from 1), the part of one process.
+    """The batches of an epoch (from 1), the part of one process, from its update `first` on to
+    before `end`.
 
     The draw depends on the seed, the epoch and the task alone: any number of processes together
     see the same batches as one.
     """
+    updates = range(updates_per_epoch(config))[first:end]
     drawn: dict[str, tuple[Split, list[np.ndarray]]] = {}
     for number, task in enumerate(tasks):
         split = corpus.training(task.name, config.extra_data)
         chosen = draw(len(split), config.samples_per_epoch, (config.seed, epoch, number))
         drawn[task.name] = split, np.array_split(chosen, updates_per_epoch(config))
-    for update in range(updates_per_epoch(config)):
+    if frozen is not None:
+        for split, chosen_by_update in drawn.values():
+            chosen = np.concatenate(chosen_by_update[updates.start : updates.stop])
+            frozen.prepare(split.rows(chosen).sentences())
+    for update in updates:
         sentences: list[np.ndarray] = []
         parts: dict[str, TaskBatch] = {}
         for name, (split, chosen_by_update) in drawn.items():
@@ -94,8 +120,11 @@ def epoch_batches(
             parts[name] = TaskBatch(
                 to_device(mine.labels, device), to_device(mine.jaccard, device), len(chosen)
             )
-        packed = pack_sentences(corpus, np.concatenate(sentences), config.max_length, device)
-        yield Batch(packed, parts)
+        numbers = np.concatenate(sentences)
+        if frozen is not None:
+            yield Batch(frozen(numbers), parts)
+        else:
+            yield Batch(pack_sentences(corpus, numbers, config.max_length, device), parts)
 
 
 def pack_sentences(

@@ -1,8 +1,8 @@
 """Checkpoints: the best weights and what it takes to go on, each one file, written atomically.
 
-`best.safetensors` holds the weights of the best epoch. `last.pt` holds everything that the next
-epoch needs, as plain tensors and numbers (`torch.load(..., weights_only=True)` opens it). There is
-no generator state: an epoch's random numbers come from the seed and the epoch's number.
+`best.safetensors` holds the weights of the best evaluation. `last.pt` holds everything that the
+next update needs, as plain tensors and numbers (`torch.load(..., weights_only=True)` opens it).
+There is no generator state: an update's random numbers come from the seed and its own number.
 """
 
 from __future__ import annotations

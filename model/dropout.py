@@ -28,9 +28,19 @@ class Dropout(nn.Module):
             return None
         keep = torch.empty_like(values, memory_format=torch.contiguous_format)
         if values.device.type != "cpu":
-            return keep.bernoulli_(1 - self.probability).mul_(1 / (1 - self.probability))
-        # Drawing is most of the price of dropout on a CPU: one draw of 64 bits serves 4 elements.
-        draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        bits = draws.view(torch.int16)[: values.numel()].view(values.shape)
-        torch.ge(bits, round(self.probability * 2**16) - 2**15, out=keep)
+            keep.bernoulli_(1 - self.probability)
+        else:
+            torch.ge(_bytes(values.numel()).view(values.shape), self._threshold(), out=keep)
         return keep.mul_(1 / (1 - self.probability))
+
+    def _threshold(self) -> int:
+        """The lowest byte, from -128, that is kept: rounded up or down at random, so that each
+        element's probability is what was asked for and not a multiple of 1/256."""
+        dropped = int(256 * self.probability + float(torch.rand(())))
+        return min(dropped, 255) - 128
+
+
+def _bytes(count: int) -> Tensor:
+    """int8 (count,), uniform. Drawing is most of the price: one draw of 64 bits makes 8 of them."""
+    draws = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+    return draws.view(torch.int8)[:count]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.varlen import varlen_attn
 
 from model.attention import attend
 from model.dropout import Dropout
+from model.embedding import Embedding
+from model.linear import Linear
 from model.packing import Flat, Grouped, Packed
 
 
@@ -67,15 +67,8 @@ class Encoder(nn.Module):
                 f"A sentence of {longest} tokens is longer than the encoder's "
                 f"{self.shape.positions} positions."
             )
-        if self._runs_flat(packed.tokens):
-            return self._run(packed.tokens, token_types, packed.flat)
-        grouped = packed.grouped
-        types = None if token_types is None else token_types[grouped.source]
-        states = self._run(packed.tokens[grouped.source], types, grouped)
-        return states.index_select(0, grouped.destination)  # (total, hidden)
-
-    def _run(self, tokens: Tensor, token_types: Tensor | None, layout: Layout) -> Tensor:
-        states: Tensor = self.embeddings(tokens, token_types, layout.positions)
+        layout = packed.flat if self._runs_flat(packed.tokens) else packed.grouped
+        states: Tensor = self.embeddings(packed.tokens, token_types, packed.positions)
         for layer in self.layers:
             states = layer(states, layout)
         return states
@@ -102,7 +95,7 @@ class Embeddings(nn.Module):
 
     def __init__(self, shape: EncoderShape, dropout: float) -> None:
         super().__init__()
-        self.word = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.word = Embedding(shape.vocabulary, shape.hidden)
         self.position = nn.Embedding(shape.positions, shape.hidden)
         self.token_type = nn.Embedding(shape.token_types, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
@@ -140,8 +133,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = shape.heads
         self.width = shape.hidden // shape.heads
-        self.qkv = nn.Linear(shape.hidden, 3 * shape.hidden)
-        self.output = nn.Linear(shape.hidden, shape.hidden)
+        self.qkv = Linear(shape.hidden, 3 * shape.hidden)
+        self.output = Linear(shape.hidden, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
         self.weight_dropout = Dropout(attention_dropout)
         self.dropout = Dropout(hidden_dropout)
@@ -156,6 +149,8 @@ class SelfAttention(nn.Module):
         return result
 
     def _flat(self, qkv: Tensor, layout: Flat) -> Tensor:
+        from torch.nn.attention.varlen import varlen_attn  # Slow to import, and for GPUs only.
+
         query, key, value = qkv.view(-1, 3, self.heads, self.width).unbind(1)
         starts, longest = layout.starts, layout.longest
         mixed = varlen_attn(query, key, value, starts, starts, longest, longest)
@@ -168,25 +163,34 @@ class FeedForward(nn.Module):
 
     def __init__(self, shape: EncoderShape, dropout: float) -> None:
         super().__init__()
-        self.expand = nn.Linear(shape.hidden, shape.intermediate)
+        self.expand = Linear(shape.hidden, shape.intermediate)
         self.activation = _activation(shape.activation)
-        self.contract = nn.Linear(shape.intermediate, shape.hidden)
+        self.contract = Linear(shape.intermediate, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
         self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor) -> Tensor:
-        inner = self.activation(self.expand(states))  # (tokens, intermediate)
+        # (tokens, intermediate)
+        inner = (
+            self.activation(self.expand(states)) if self.activation else self.expand.gelu(states)
+        )
         result: Tensor = self.norm(states + self.dropout(self.contract(inner)))  # (tokens, hidden)
         return result
 
+    def _expanded(self, states: Tensor) -> Tensor:
+        if self.activation is None:
+            return self.expand.gelu(states)
+        return self.activation(self.expand(states))
+
 
 Layout = Flat | Grouped
-"""How the tokens lie: without padding, or padded within groups."""
+"""How attention finds the sentences: by their bounds, or padded in groups."""
 
 
-def _activation(name: str) -> Callable[[Tensor], Tensor]:
+def _activation(name: str) -> Callable[[Tensor], Tensor] | None:
+    """None for "gelu", which a linear map has built in."""
     if name == "gelu":
-        return F.gelu
+        return None
     from transformers.activations import ACT2FN  # Slow to import, and hardly ever needed.
 
     activation: Callable[[Tensor], Tensor] = ACT2FN[name]

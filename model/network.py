@@ -30,7 +30,8 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Each task's outputs, fp32 (examples, outputs). One forward encodes all sentences."""
-        embeddings = self.embed(batch.packed)
+        given = batch.sentences
+        embeddings = given if isinstance(given, Tensor) else self.embed(given)
         counts = [t.sentences * len(batch.tasks[t.name].labels) for t in self.tasks]
         parts = zip(self.tasks, embeddings.split(counts), strict=True)
         return self.head_outputs({t.name: (e, batch.tasks[t.name].jaccard) for t, e in parts})
@@ -57,6 +58,11 @@ class Network(nn.Module):
         for part in self._frozen:
             part.eval()
         return self
+
+    @property
+    def frozen(self) -> set[str]:
+        """The names of the parameters that stay as they are."""
+        return {name for name, p in self.named_parameters() if not p.requires_grad}
 
     def _freeze(self, trainable: str | int) -> None:
         encoder = self.encoder

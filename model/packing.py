@@ -1,4 +1,4 @@
-"""Sentences of different lengths end to end in one tensor, and how to compute on them cheaply."""
+"""Sentences of different lengths end to end in one tensor, and how attention sees them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,19 @@ from torch import Tensor
 
 IntArray = npt.NDArray[np.int64]
 
-# The planner's prices, in units of one token's pass through every part of a layer but attention.
-# Measured on all-MiniLM-L6-v2, forward and backward; a plan changes little when they are off by 2.
-_PRICE_OF_A_SCORE = 0.004
-"""One query meeting one key, in all heads."""
-_PRICE_OF_A_GROUP = 16.0
-"""Starting the operations of one more group."""
+# Attention pads lengths and counts to multiples of these. A library of matrix products prepares
+# itself for every new shape, which takes longer than some products: few shapes are met again.
+_LENGTHS, _COUNTS = 8, 4
 
 
 @dataclass(frozen=True)
 class Group:
-    """Sentences that attention handles as one batch, each padded to the longest of them."""
+    """Sentences that attention handles as one batch, padded to one length."""
 
     count: int
+    """Empty ones that fill it up included."""
     longest: int
-    """In tokens."""
-    ragged: bool
-    """Whether any of its sentences is shorter than `longest`, so that a mask is needed."""
+    """In tokens, padding included."""
 
     @property
     def tokens(self) -> int:
@@ -38,43 +34,23 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """How flat sentences become groups of similar length, and back; all on the host.
+class Grouped:
+    """The sentences in groups, (count, longest) one after the other: padding for attention only."""
 
-    "Grouped" is the layout in which the groups follow one another, each of them
-    (count, longest) with its padding, so that a group is a contiguous piece of the whole.
-    """
-
-    order: IntArray
-    """(sentences,): the number of the sentence at each place of the grouped layout."""
     groups: tuple[Group, ...]
     """From the shortest sentences to the longest."""
-    source: IntArray
-    """(grouped tokens,): the flat token at each grouped place; padding repeats token 0."""
-    positions: IntArray
-    """(grouped tokens,): the place of each token in its sentence; 0 for padding."""
-    destination: IntArray
-    """(total,): the grouped place of each flat token."""
-
-
-@dataclass(frozen=True, eq=False)
-class Grouped:
-    """A plan's tensors on the device of the tokens."""
-
-    groups: tuple[Group, ...]
     source: Tensor
-    positions: Tensor
+    """int64 (grouped tokens,): the flat token at each grouped place; padding repeats token 0."""
     destination: Tensor
-    masks: tuple[Tensor | None, ...]
-    """For each group fp32 (count, 1, 1, longest) to add to attention's scores, or None."""
+    """int64 (total,): the grouped place of each flat token."""
+    masks: tuple[Tensor, ...]
+    """For each group fp32 (count, 1, 1, longest) to add to attention's scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class Flat:
     """What attention over sentences of different lengths needs to work without padding."""
 
-    positions: Tensor
-    """int64 (total,): the place of each token in its sentence."""
     starts: Tensor
     """int32 (sentences + 1,): where each sentence starts, and the total."""
     longest: int
@@ -84,8 +60,8 @@ class Flat:
 class Packed:
     """Sentences end to end, without padding; make one with `pack`.
 
-    The lengths stay on the host, so that nobody has to wait for a device to learn a shape. The
-    layouts are computed when first asked for and kept.
+    The lengths stay on the host, so that nobody has to wait for a device to learn a shape. What
+    follows from them is computed when first asked for and kept.
     """
 
     tokens: Tensor
@@ -96,48 +72,54 @@ class Packed:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
         """The same sentences with their tokens on `device`; itself where they are there."""
         tokens = self.tokens.to(device, non_blocking=non_blocking)
-        return self if tokens is self.tokens else self._with(tokens)
+        return self if tokens is self.tokens else Packed(tokens, self.lengths)
 
     def pin_memory(self) -> Packed:
         """The same with tokens in page-locked memory; itself where no CUDA device could use it."""
-        return self._with(self.tokens.pin_memory()) if torch.cuda.is_available() else self
+        if not torch.cuda.is_available():
+            return self
+        return Packed(self.tokens.pin_memory(), self.lengths)
 
     @cached_property
-    def plan(self) -> Plan:
-        """The cheapest groups for these lengths."""
-        return plan(self.lengths)
-
-    @cached_property
-    def grouped(self) -> Grouped:
-        """The plan as tensors beside the tokens."""
-        ends = np.cumsum([group.count for group in self.plan.groups])
-        masks = []
-        for group, end in zip(self.plan.groups, ends, strict=True):
-            lengths = self.lengths[self.plan.order[end - group.count : end]]
-            masks.append(self._beside(_mask(lengths, group.longest)) if group.ragged else None)
-        return Grouped(
-            groups=self.plan.groups,
-            source=self._beside(self.plan.source),
-            positions=self._beside(self.plan.positions),
-            destination=self._beside(self.plan.destination),
-            masks=tuple(masks),
-        )
+    def positions(self) -> Tensor:
+        """int64 (total,): the place of each token in its sentence."""
+        return self._beside(_within(self.lengths))
 
     @cached_property
     def flat(self) -> Flat:
-        """The bounds of the sentences as tensors beside the tokens."""
+        """The bounds of the sentences."""
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        return Flat(
-            positions=self._beside(_within(self.lengths)),
-            starts=self._beside(starts.astype(np.int32)),
-            longest=int(self.lengths.max()),
-        )
+        return Flat(self._beside(starts.astype(np.int32)), int(self.lengths.max()))
 
-    def _with(self, tokens: Tensor) -> Packed:
-        moved = Packed(tokens, self.lengths)
-        if "plan" in vars(self):  # It lives on the host: a plan made ahead is good anywhere.
-            vars(moved)["plan"] = self.plan
-        return moved
+    @cached_property
+    def grouped(self) -> Grouped:
+        """Sentences of about the same length together; within a group in order."""
+        padded = _round_up(self.lengths, _LENGTHS)  # (sentences,)
+        places = np.empty_like(self.lengths)  # (sentences,): where each starts
+        groups, masks, tokens = [], [], 0
+        for longest, count in zip(*np.unique(padded, return_counts=True), strict=True):
+            members = np.flatnonzero(padded == longest)
+            places[members] = tokens + longest * np.arange(count)
+            group = Group(int(_round_up(count, _COUNTS)), int(longest))
+            # An empty sentence sees all of its padding: no softmax over nothing.
+            lengths = np.full(group.count, longest)
+            lengths[:count] = self.lengths[members]
+            masks.append(_mask(lengths, group.longest).ravel())
+            groups.append(group)
+            tokens += group.tokens
+        destination = np.repeat(places, self.lengths) + _within(self.lengths)  # (total,)
+        source = np.zeros(tokens, dtype=np.int64)
+        source[destination] = np.arange(len(destination))
+        mask = self._beside(np.concatenate(masks)).split([group.tokens for group in groups])
+        return Grouped(
+            groups=tuple(groups),
+            source=self._beside(source),
+            destination=self._beside(destination),
+            masks=tuple(
+                piece.view(group.count, 1, 1, group.longest)
+                for piece, group in zip(mask, groups, strict=True)
+            ),
+        )
 
     def _beside(self, values: npt.NDArray[np.generic]) -> Tensor:
         # Kept for later, when inference may be over: training cannot use an inference tensor.
@@ -164,67 +146,6 @@ def pack(
     return Packed(tokens, lengths).to(device)
 
 
-def plan(lengths: IntArray) -> Plan:
-    """The division of sentences of these lengths, (sentences,), that costs the least to compute.
-
-    Sentences are sorted by length; sentences of one length stay together and in order.
-    """
-    order = np.argsort(lengths, kind="stable")  # (sentences,)
-    longest, counts = np.unique(lengths, return_counts=True)
-    groups = []
-    places = np.empty_like(lengths)  # (sentences,): where each starts in the grouped layout
-    tokens = sentences = 0
-    for first, end in _cuts(longest, counts):
-        group = Group(
-            count=int(counts[first:end].sum()),
-            longest=int(longest[end - 1]),
-            ragged=end - first > 1,
-        )
-        members = order[sentences : sentences + group.count]
-        places[members] = tokens + group.longest * np.arange(group.count)
-        groups.append(group)
-        tokens += group.tokens
-        sentences += group.count
-    within = _within(lengths)
-    destination = np.repeat(places, lengths) + within  # (total,)
-    source = np.zeros(tokens, dtype=np.int64)
-    source[destination] = np.arange(len(within))
-    positions = np.zeros(tokens, dtype=np.int64)
-    positions[destination] = within
-    return Plan(order, tuple(groups), source, positions, destination)
-
-
-def cost(groups: Sequence[Group]) -> float:
-    """The planner's estimate, in tokens' passes through a layer without attention."""
-    return sum(float(_price(group.count, group.longest)) for group in groups)
-
-
-def _cuts(longest: IntArray, counts: IntArray) -> list[tuple[int, int]]:
-    """Where to cut ascending unique lengths, (lengths,), into groups [first, end) at least cost.
-
-    Dynamic programming: the best division of the first `end` lengths is the best one of the first
-    `first`, plus one group, for the best `first`.
-    """
-    sentences = np.concatenate([[0], np.cumsum(counts)])
-    best = np.zeros(len(longest) + 1)
-    firsts = np.zeros(len(longest) + 1, dtype=np.int64)
-    for end in range(1, len(longest) + 1):
-        prices = best[:end] + _price(sentences[end] - sentences[:end], longest[end - 1])
-        firsts[end] = prices.argmin()
-        best[end] = prices[firsts[end]]
-    cuts = []
-    end = len(longest)
-    while end:
-        cuts.append((int(firsts[end]), end))
-        end = int(firsts[end])
-    return cuts[::-1]
-
-
-def _price(count: IntArray | int, longest: int) -> npt.NDArray[np.float64]:
-    each = longest * (1 + _PRICE_OF_A_SCORE * longest)
-    return np.asarray(count * each + _PRICE_OF_A_GROUP)
-
-
 def _within(lengths: IntArray) -> IntArray:
     """The place in its sentence of every token, (total,)."""
     ends = np.cumsum(lengths)
@@ -232,6 +153,10 @@ def _within(lengths: IntArray) -> IntArray:
 
 
 def _mask(lengths: IntArray, longest: int) -> npt.NDArray[np.float32]:
-    """0 at a sentence's tokens and minus infinity at its padding, (count, 1, 1, longest)."""
-    padding = np.arange(longest) >= lengths[:, None]  # (count, longest)
-    return np.where(padding, np.float32(-np.inf), np.float32(0))[:, None, None, :]
+    """(count, longest): 0 at a sentence's tokens and minus infinity at its padding."""
+    padding = np.arange(longest) >= lengths[:, None]
+    return np.where(padding, np.float32(-np.inf), np.float32(0))
+
+
+def _round_up(values: IntArray, step: int) -> IntArray:
+    return -(-values // step) * step

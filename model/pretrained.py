@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from model.encoder import Encoder, EncoderShape
 from spaces.errors import UserError, unknown
@@ -87,12 +88,29 @@ def build(pretrained: Pretrained, dropout: float) -> Encoder:
 
     `dropout` is the probability for hidden states and for attention's weights.
     """
-    with torch.device("meta"):  # Drawing initial values would cost time and random numbers.
+    with torch.device("meta"), _Undrawn():
         encoder = Encoder(pretrained.shape, dropout, dropout)
     encoder.to_empty(device="cpu")
     for name, parameter in encoder.named_parameters():
         np.copyto(parameter.detach().numpy(), pretrained.weights[name])
     return encoder
+
+
+class _Undrawn(TorchFunctionMode):
+    """Modules are made here without initial values, whose drawing would cost time and random
+    numbers; on the meta device PyTorch would import its compiler for it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return given["tensor"]
+        return func(*args, **given)
 
 
 def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
@@ -143,7 +161,7 @@ def _parameters(layers: int) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _from_transformers_names(
     theirs: Mapping[str, Tensor], shape: EncoderShape, folder: Path
 ) -> dict[str, FloatArray]:
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         expected = {name: tuple(p.shape) for name, p in Encoder(shape).named_parameters()}
     weights = {}
     for ours, sources in _parameters(shape.layers):

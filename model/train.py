@@ -1,9 +1,11 @@
-"""One trial: a configuration trained on all tasks at once, epoch by epoch."""
+"""One trial: a configuration trained on all tasks at once, from one evaluation to the next."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,39 +14,42 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor
 
-from model.batches import Batch, check_processes, epoch_batches, updates_per_epoch
+from model.batches import epoch_batches, updates_per_epoch, updates_until
 from model.checkpoint import load_last, save_best, save_last
 from model.corpus import DEV, TRAIN, Corpus
 from model.evaluate import evaluate
-from model.losses import loss_weights
-from model.network import build_network
-from model.optimizer import build_optimizer, set_learning_rates
+from model.frozen import FrozenEmbeddings
 from model.pretrained import Pretrained
+from model.step import Step
 from model.tasks import Task, constant_loss
 from spaces import Config
 
 Metrics = Mapping[str, float]
 
+_log = logging.getLogger(__name__)
+
 _DIVERGED = 10.0  # times the loss of a prediction that knows nothing
 
 
 class Save(Protocol):
-    """Writes the checkpoint of the epoch just reported into a folder."""
+    """Writes the checkpoint of the evaluation just reported into a folder."""
 
     def __call__(self, folder: Path) -> None: ...
 
 
 class Report(Protocol):
-    """Called after each epoch, and first of all with the last epoch of a trial that is resumed
-    (whose report may have been lost); says whether to go on."""
+    """Called after each evaluation, and first of all with the last one of a trial that is resumed
+    (whose report may have been lost); says whether to go on.
 
-    def __call__(self, epoch: int, metrics: Metrics, save: Save) -> bool: ...
+    `epoch` is how many epochs the trial has trained: an int after a whole one.
+    """
+
+    def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool: ...
 
 
 class DivergenceError(Exception):
-    """A loss that is no number, or far worse than that of knowing nothing."""
+    """A loss that is no number, or far worse than that of knowing nothing, in an epoch (from 1)."""
 
     def __init__(self, epoch: int, task: str, loss: float) -> None:
         super().__init__(f"epoch {epoch}: the training loss of {task} is {loss:g}")
@@ -53,11 +58,11 @@ class DivergenceError(Exception):
 
 @dataclass(frozen=True)
 class Trained:
-    """How a trial ended: its last epoch's metrics and its best epoch by the objective."""
+    """How a trial ended: its last metrics, and where it was best by the objective."""
 
-    epoch: int
+    epoch: float
     metrics: Metrics
-    best_epoch: int
+    best_epoch: float
     best_score: float
 
 
@@ -69,17 +74,21 @@ def train(
     accelerator: Accelerator,
     report: Report,
     *,
+    report_at: Sequence[float] = (),
     objective: str = "mean",
     resume: Path | None = None,
 ) -> Trained:
     """Train for up to `config.epochs` epochs, or until `report` says no.
 
-    After each epoch the main process calls `report(epoch, metrics, save)`. The metrics are
-    `train_loss/TASK` (weighted as drawn, with dropout), `dev_loss/TASK`, `score/TASK`,
-    `score/mean`, `seconds` (training and evaluation) and `examples_per_second` (in training, over
-    all processes). `objective` names the score that decides which epoch is the best.
+    After each epoch, and at each of `report_at` (epochs of training above 0 and below
+    `config.epochs`, met at the nearest update), the trial is evaluated and the main process calls
+    `report(epoch, metrics, save)`. The metrics are `train_loss/TASK` (the mean of the epoch so
+    far, weighted as drawn, with dropout), `dev_loss/TASK`, `score/TASK`, `score/mean`, and of what
+    was done since the last report `seconds` (training and evaluation) and `examples_per_second`
+    (in training, over all processes). `objective` names the score that decides which weights are
+    the best. What is trained does not depend on where it is evaluated.
 
-    `resume` is a folder that `save` wrote into: training goes on after its last epoch and gives,
+    `resume` is a folder that `save` wrote into: training goes on after what it holds and gives,
     bit for bit, what it would have given without the interruption. Where it has no checkpoint,
     training starts at the beginning.
 
@@ -90,10 +99,14 @@ def train(
     trial = _Trial(config, tasks, corpus, encoder, accelerator, objective)
     if resume is not None:
         trial.load(resume)
+    ahead = deque(
+        epoch for epoch in sorted({*range(1, config.epochs + 1), *report_at}) if epoch > trial.epoch
+    )
+    _log.info("training from epoch %g", trial.epoch)
     if trial.epoch == 0:
-        trial.run_epoch()
-    while _agreed(accelerator, report, trial) and trial.epoch < config.epochs:
-        trial.run_epoch()
+        trial.run_until(ahead.popleft())
+    while _agreed(accelerator, report, trial) and ahead:
+        trial.run_until(ahead.popleft())
     return Trained(trial.epoch, trial.metrics, trial.best_epoch, trial.best_score)
 
 
@@ -121,34 +134,47 @@ class _Trial:
     ) -> None:
         self.config, self.tasks, self.corpus = config, tasks, corpus
         self.accelerator, self.objective = accelerator, objective
-        check_processes(config, accelerator.num_processes)
-        self.plain = build_network(config, tasks, encoder).to(accelerator.device)
-        optimizer = build_optimizer(config, self.plain)
-        self.network, self.optimizer = accelerator.prepare(self.plain, optimizer)
-        self.weights = loss_weights(config, tasks)
+        self.step = Step(config, tasks, encoder, accelerator)
+        self.frozen = (
+            FrozenEmbeddings(self.step.plain, encoder, corpus, config.max_length, accelerator)
+            if config.trainable_layers == "none"
+            else None
+        )
         self.limits = {
             task.name: _DIVERGED * constant_loss(task, corpus.splits[task.name][TRAIN].labels)
             for task in tasks
         }
-        self.epoch, self.best_epoch, self.best_score = 0, 0, -math.inf
+        self.epoch: float = 0
+        self.updates = 0
+        self.losses = torch.zeros(len(tasks), device=accelerator.device)
+        """The sum over the updates of the epoch so far, of this process's examples."""
+        self.process_losses = self.losses[None]  # (processes, tasks)
+        self.best_epoch: float = 0
+        self.best_score = -math.inf
         self.metrics: dict[str, float] = {}
-        self.saved: tuple[Path, int] | None = None
+        self.saved: tuple[Path, float] | None = None
 
-    def run_epoch(self) -> None:
-        """Train and evaluate one more epoch."""
-        self.epoch += 1
+    def run_until(self, epoch: float) -> None:
+        """Train until `epoch`, in the current epoch, and evaluate."""
         started = time.perf_counter()
-        losses = self._train_epoch()
+        examples = self._train_until(updates_until(self.config, epoch))
+        losses = self._training_losses()
         trained = time.perf_counter()
+        self.epoch = epoch
         evaluated = evaluate(
-            self.plain, self.tasks, self.corpus, DEV, self.config.max_length, self.accelerator
+            self.step.plain,
+            self.tasks,
+            self.corpus,
+            DEV,
+            self.config.max_length,
+            self.accelerator,
+            self.frozen,
         )
         ended = time.perf_counter()
         scores = {task.name: evaluated[task.name].score for task in self.tasks}
         scores["mean"] = sum(scores.values()) / len(scores)
         if scores[self.objective] > self.best_score:
             self.best_epoch, self.best_score = self.epoch, scores[self.objective]
-        examples = self.config.samples_per_epoch * len(self.tasks)
         self.metrics = {
             **{f"train_loss/{name}": loss for name, loss in losses.items()},
             **{f"dev_loss/{name}": result.loss for name, result in evaluated.items()},
@@ -161,7 +187,7 @@ class _Trial:
         """The best weights first: what `last` says about them is then never ahead of them."""
         if self.saved == (folder, self.epoch):
             return
-        weights = self.plain.state_dict()
+        weights = self.step.plain.state_dict()
         if self.best_epoch == self.epoch:
             about = {"epoch": str(self.epoch), "score": repr(self.best_score)}
             save_best(folder, weights, about)
@@ -170,8 +196,9 @@ class _Trial:
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
             "metrics": self.metrics,
-            "network": weights,
-            "optimizer": self.optimizer.state_dict(),
+            "losses": self.process_losses,
+            "network": {n: w for n, w in weights.items() if n not in self.step.plain.frozen},
+            "optimizer": self.step.optimizer.state_dict(),
         }
         save_last(folder, state)
         self.saved = folder, self.epoch
@@ -180,56 +207,54 @@ class _Trial:
         state: dict[str, Any] | None = load_last(folder)
         if state is None:
             return
-        self.plain.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        plain = self.step.plain
+        plain.load_state_dict({n: plain.state_dict()[n] for n in plain.frozen} | state["network"])
+        self.step.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.metrics = state["epoch"], state["metrics"]
+        self.updates = updates_until(self.config, self.epoch)
+        self.process_losses = state["losses"].to(self.losses.device)
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        self.losses = self.process_losses[process::processes].sum(0)
         self.best_epoch, self.best_score = state["best_epoch"], state["best_score"]
         self.saved = folder, self.epoch
 
-    def _train_epoch(self) -> dict[str, float]:
-        """Each task's mean training loss over the epoch."""
+    def _train_until(self, updates: int) -> int:
+        """Train until so many updates are done, in the current epoch; the examples that took."""
         accelerator, config = self.accelerator, self.config
         processes, process = accelerator.num_processes, accelerator.process_index
-        torch.manual_seed(_seed(config.seed, self.epoch, process))
-        self.network.train()
-        updates = updates_per_epoch(config)
-        first = (self.epoch - 1) * updates
-        totals = torch.zeros(len(self.tasks), device=accelerator.device)
+        self.step.network.train()
+        per_epoch = updates_per_epoch(config)
+        epoch, first = divmod(self.updates, per_epoch)
         batches = epoch_batches(
-            config, self.tasks, self.corpus, self.epoch, accelerator.device, process, processes
+            config,
+            self.tasks,
+            self.corpus,
+            epoch + 1,
+            accelerator.device,
+            process,
+            processes,
+            first,
+            first + updates - self.updates,
+            self.frozen,
         )
-        for update, batch in enumerate(batches, start=first):
-            set_learning_rates(self.optimizer, config, update, updates * config.epochs)
-            totals += self._update(batch)
+        examples = 0
+        for batch in batches:
+            if self.updates % per_epoch == 0:
+                self.losses.zero_()
+            self.losses += self.step(batch, self.updates)
+            self.updates += 1
+            examples += sum(part.total for part in batch.tasks.values())
             if processes == 1 and accelerator.device.type == "cpu":
-                self._check(totals / (update - first + 1))  # On a GPU this would wait for it.
-        totals = accelerator.reduce(totals) / updates
-        self._check(totals)
-        return {task.name: loss for task, loss in zip(self.tasks, totals.tolist(), strict=True)}
+                self._training_losses()  # On a GPU this would wait for it.
+        return examples
 
-    def _update(self, batch: Batch) -> Tensor:
-        """One step of the optimizer; this process's share of each task's mean loss, detached."""
-        outputs = self.network(batch)
-        losses = torch.stack(
-            [
-                task.loss(outputs[task.name], part.labels).sum() / part.total
-                for task in self.tasks
-                for part in (batch.tasks[task.name],)
-            ]
-        )  # (tasks,)
-        weights = losses.new_tensor([self.weights[task.name] for task in self.tasks])
-        # Processes' gradients are averaged, but their shares of the losses add up.
-        self.accelerator.backward((losses * weights).sum() * self.accelerator.num_processes)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return losses.detach()
-
-    def _check(self, losses: Tensor) -> None:
-        for task, loss in zip(self.tasks, losses.tolist(), strict=True):
-            if not loss <= self.limits[task.name]:
-                raise DivergenceError(self.epoch, task.name, loss)
-
-
-def _seed(seed: int, epoch: int, process: int) -> int:
-    """Different for every epoch and process, so that nothing about a generator need be stored."""
-    return (seed * 1_000_003 + epoch) * 1_009 + process
+    def _training_losses(self) -> dict[str, float]:
+        """Each task's mean training loss over the epoch so far, which must not have diverged."""
+        self.process_losses = self.accelerator.gather(self.losses[None])
+        epoch, updates = divmod(self.updates - 1, updates_per_epoch(self.config))
+        means = (self.process_losses.sum(0) / (updates + 1)).tolist()
+        losses = {task.name: mean for task, mean in zip(self.tasks, means, strict=True)}
+        for name, loss in losses.items():
+            if not loss <= self.limits[name]:
+                raise DivergenceError(epoch + 1, name, loss)
+        return losses

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,27 +52,34 @@ class TrialFolder:
         file = self.path / "setting.toml"
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
-    def record(self, epoch: int, metrics: Metrics) -> None:
-        """One line for one epoch, on the disk when this returns. What an interrupted trial had
-        measured from this epoch on is replaced."""
+    def record(self, epoch: float, metrics: Metrics) -> None:
+        """One line for one report, in the file whatever becomes of the process when this has
+        returned. What an interrupted trial had measured from this epoch on is replaced."""
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        rows = [row for row in self.read() if row["epoch"] < epoch]
-        rows.append({"epoch": epoch, **finite})
-        _replace(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        line = json.dumps({"epoch": epoch, **finite}) + "\n"
+        stored = self._stored()
+        kept = "".join(row for row in _whole(stored) if json.loads(row)["epoch"] < epoch)
+        if kept != stored:
+            _replace(self.metrics, kept + line)
+            return
+        with self.metrics.open("ab", buffering=0) as file:
+            file.write(line.encode())
 
     def read(self) -> list[dict[str, Any]]:
         """The epochs that were measured, in order."""
-        if not self.metrics.exists():
-            return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return [json.loads(row) for row in _whole(self._stored())]
+
+    def _stored(self) -> str:
+        return self.metrics.read_text(encoding="utf-8") if self.metrics.exists() else ""
+
+
+def _whole(lines: str) -> list[str]:
+    """The lines without a torn one at the end, which a process that was killed may have left."""
+    return lines[: lines.rfind("\n") + 1].splitlines(keepends=True)
 
 
 def _replace(file: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader and no crash ever sees a part of it."""
+    """Written beside and renamed, so that no reader ever sees a part of it."""
     unfinished = file.with_suffix(".unfinished")
-    with unfinished.open("w", encoding="utf-8") as beside:
-        beside.write(text)
-        beside.flush()
-        os.fsync(beside.fileno())
+    unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)

@@ -88,6 +88,16 @@ class Space:
         """Whether every free factor has a list of values."""
         return all(domain.levels is not None for domain in self.free.values())
 
+    def bounds(self, name: str) -> tuple[float, float]:
+        """The smallest and the largest value that a numeric factor can take."""
+        if name not in self.free:
+            return self.fixed[name], self.fixed[name]
+        domain = self.free[name]
+        if isinstance(domain, Interval | IntInterval):
+            return domain.low, domain.high
+        levels = domain.levels or ()
+        return min(levels), max(levels)
+
     def grid(self) -> Iterator[dict[str, Value]]:
         """Every configuration once, as the active free factors' values.
 

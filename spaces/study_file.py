@@ -66,8 +66,10 @@ class SearchSettings:
         source="Li et al. 2020",
     )
     trials: int = key(32, IntInterval(1, 1_000_000), "trials to run; a grid never runs more")
-    grace_epochs: int = key(
-        1, IntInterval(1, 10_000), "the first rung: no trial is stopped before this epoch"
+    grace_epochs: float = key(
+        1.0,
+        Interval(0.001, 10_000.0),
+        "the first rung: no trial is stopped before this epoch; 0.25 is a quarter of the first",
     )
     reduction_factor: int = key(
         3, IntInterval(2, 100), "one in this many goes on at a rung; rungs grow by it"
@@ -130,7 +132,14 @@ class StudyFile:
         if self.search.grace_epochs > self.epochs:
             raise UserError(
                 f"search.grace_epochs must be at most space.epochs, but "
-                f"{self.search.grace_epochs} > {self.epochs}."
+                f"{self.search.grace_epochs:g} > {self.epochs}."
+            )
+        fewest, _ = self.space.bounds("samples_per_epoch")
+        _, largest = self.space.bounds("batch_size")
+        if self.search.grace_epochs < min(1, largest / fewest):
+            raise UserError(
+                f"search.grace_epochs must be at least one update, but {self.search.grace_epochs:g}"
+                f" of samples_per_epoch {fewest} is less than batch_size {largest}."
             )
 
     @property

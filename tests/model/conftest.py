@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,10 +38,10 @@ TIMES = ("seconds", "examples_per_second")
 
 @dataclass
 class Run:
-    """A training: what it reported, and what it wrote after its last epoch."""
+    """A training: what it reported, and what it wrote at its last report."""
 
     folder: Path
-    reports: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    reports: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """Epochs with their metrics, without those that measure time."""
     trained: Trained | None = None
 
@@ -63,7 +63,8 @@ class Fit(Protocol):
         config: Config,
         folder: Path | None = None,
         *,
-        stop_after: int | None = None,
+        stop_after: float | None = None,
+        report_at: Sequence[float] = (),
         objective: str = "mean",
         encoder: Pretrained | None = None,
     ) -> Run: ...
@@ -161,7 +162,7 @@ def fit(
     accelerator: Accelerator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Fit:
-    """Train, saving after every epoch, in a new folder or, to go on, in one that holds a run."""
+    """Train, saving at every report, in a new folder or, to go on, in one that holds a run."""
     made = 0
     # No machine will lose power in these tests, and a flush takes longer than an epoch.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
@@ -170,7 +171,8 @@ def fit(
         config: Config,
         folder: Path | None = None,
         *,
-        stop_after: int | None = None,
+        stop_after: float | None = None,
+        report_at: Sequence[float] = (),
         objective: str = "mean",
         encoder: Pretrained | None = None,
     ) -> Run:
@@ -178,7 +180,7 @@ def fit(
         made += 1
         run = Run(folder or tmp_path / f"run{made}")
 
-        def report(epoch: int, metrics: Metrics, save: Save) -> bool:
+        def report(epoch: float, metrics: Metrics, save: Save) -> bool:
             save(run.folder)
             run.reports.append((epoch, {n: v for n, v in metrics.items() if n not in TIMES}))
             return epoch != stop_after
@@ -190,6 +192,7 @@ def fit(
             encoder or pretrained,
             accelerator,
             report,
+            report_at=report_at,
             objective=objective,
             resume=run.folder,
         )

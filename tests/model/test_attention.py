@@ -27,23 +27,23 @@ def random(rows: int, columns: int, seed: int) -> Tensor:
 def by_autograd(qkv: Tensor, layout: Grouped, dropout: Dropout) -> Tensor:
     """The definition, group by group; the dropout draws what `attend`'s does."""
     mixed = []
-    pieces = qkv.split([group.tokens for group in layout.groups])
+    pieces = qkv[layout.source].split([group.tokens for group in layout.groups])
     for piece, group, mask in zip(pieces, layout.groups, layout.masks, strict=True):
         by_head = piece.view(group.count, group.longest, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         query, key, value = by_head  # (count, heads, longest, width)
         scores = query @ key.mT / query.shape[-1] ** 0.5
-        weights = (scores if mask is None else scores + mask).softmax(-1)
+        weights = (scores + mask).softmax(-1)
         keep = dropout.mask(weights)
         weights = weights if keep is None else weights * keep
         mixed.append((weights @ value).transpose(1, 2).reshape(group.tokens, -1))
-    return torch.cat(mixed)
+    return torch.cat(mixed)[layout.destination]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.4])
 @given(lengths=st.lists(st.integers(1, 24), min_size=1, max_size=8))
 def test_attention_equals_its_definition(lengths: list[int], probability: float) -> None:
     layout = layout_of(lengths)
-    tokens = sum(group.tokens for group in layout.groups)
+    tokens = len(layout.destination)
     direction = random(tokens, HIDDEN, 1)
     found = []
     for attention in (
@@ -60,7 +60,7 @@ def test_attention_equals_its_definition(lengths: list[int], probability: float)
 
 def test_bf16_attention_is_close_to_fp32() -> None:
     layout = layout_of([3, 9, 20, 17])
-    tokens = sum(group.tokens for group in layout.groups)
+    tokens = len(layout.destination)
     full = random(tokens, 3 * HIDDEN, 0).requires_grad_()
     half = full.detach().bfloat16().requires_grad_()
     for qkv in (full, half):

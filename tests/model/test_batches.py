@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batches import Batch, check_processes, draw, epoch_batches, updates_per_epoch
+from model.batches import (
+    Batch,
+    check_processes,
+    draw,
+    epoch_batches,
+    updates_per_epoch,
+    updates_until,
+)
 from model.corpus import EXTRA, TRAIN, Corpus
 from model.tasks import ALL_TASKS
 from spaces import Config, UserError
@@ -26,7 +34,9 @@ def batches(
 
 def examples_of(batch: Batch) -> list[tuple[object, ...]]:
     """Each example as its task, label, Jaccard similarity and sentences."""
-    sentences = [tuple(s.tolist()) for s in batch.packed.tokens.split(list(batch.packed.lengths))]
+    sentences = [
+        tuple(s.tolist()) for s in batch.sentences.tokens.split(list(batch.sentences.lengths))
+    ]
     found: list[tuple[object, ...]] = []
     for task in ALL_TASKS:
         part = batch.tasks[task.name]
@@ -114,6 +124,27 @@ def test_updates_take_about_batch_size_examples_and_all_samples(
     assert max(totals) - min(totals) <= 1
 
 
+@pytest.mark.parametrize("first", [1, 3, 4])
+def test_an_epoch_can_be_taken_up_at_any_update(corpus: Corpus, tiny: Config, first: int) -> None:
+    whole = [examples_of(batch) for batch in batches(tiny, corpus)]
+    later = epoch_batches(tiny, ALL_TASKS, corpus, 1, CPU, first=first)
+    assert [examples_of(batch) for batch in later] == whole[first:]
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.lists(st.fractions("0.001", 20), min_size=1))
+def test_part_of_an_epoch_is_the_nearest_number_of_updates(
+    samples: int, size: int, epochs: list[Fraction]
+) -> None:
+    config = Config(samples_per_epoch=samples + 1, batch_size=size + 1)
+    whole = updates_per_epoch(config)
+    found = [updates_until(config, float(epoch)) for epoch in sorted(epochs)]
+    assert found == sorted(found)
+    for epoch, updates in zip(sorted(epochs), found, strict=True):
+        assert updates >= 1
+        assert updates == 1 or abs(updates - epoch * whole) <= Fraction(1, 2) + Fraction("1e-9")
+    assert updates_until(config, 7) == 7 * whole
+
+
 @pytest.mark.parametrize(("samples", "size", "most"), [(32, 8, 8), (13, 5, 4), (3, 64, 3)])
 def test_more_processes_than_examples_of_an_update_are_refused(
     tiny: Config, corpus: Corpus, samples: int, size: int, most: int
@@ -121,7 +152,7 @@ def test_more_processes_than_examples_of_an_update_are_refused(
     config = tiny.replace(samples_per_epoch=samples, batch_size=size)
     check_processes(config, most)
     for process in range(most):
-        assert all(len(b.packed.lengths) for b in batches(config, corpus, 1, process, most))
+        assert all(len(b.sentences.lengths) for b in batches(config, corpus, 1, process, most))
     with pytest.raises(UserError, match=f"updates of {most} examples .* for {most + 1} processes"):
         check_processes(config, most + 1)
 
@@ -159,7 +190,7 @@ def test_draw_depends_on_nothing_else(corpus: Corpus, tiny: Config) -> None:
 def test_sentences_are_cut_to_the_longest_allowed(corpus: Corpus, tiny: Config) -> None:
     for max_length in (6, 11):
         made = batches(tiny.replace(max_length=max_length), corpus)
-        assert max(batch.packed.lengths.max() for batch in made) == max_length
+        assert max(batch.sentences.lengths.max() for batch in made) == max_length
 
 
 def test_extra_examples_are_drawn_where_asked_for(corpus: Corpus, tiny: Config) -> None:

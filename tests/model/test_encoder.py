@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-import model.encoder as encoder_module
 from model.dropout import Dropout
 from model.encoder import Encoder, EncoderShape
 from model.packing import Packed, pack
@@ -210,7 +209,7 @@ def varlen_in_plain_torch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             ]
         )
 
-    monkeypatch.setattr(encoder_module, "varlen_attn", varlen)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen)
     monkeypatch.setattr(Encoder, "_runs_flat", lambda *_: True)
     return calls
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import BertModel
 
 from model.corpus import DEV, TRAIN, Corpus, Split
-from model.evaluate import evaluate
+from model.evaluate import embed_sentences, evaluate
 from model.network import Network, build_network
 from model.packing import pack
 from model.pretrained import Pretrained
@@ -139,7 +139,7 @@ def test_each_different_sentence_is_encoded_once(
     def watch(_module: object, inputs: tuple[object, ...], _output: object) -> None:
         packed = inputs[0]
         parts = packed.tokens.split(packed.lengths.tolist())  # type: ignore[attr-defined]
-        encoded.extend(tuple(part.tolist()) for part in parts)
+        encoded.extend(tuple(part.tolist()) for part in parts if part.any())  # not the filling
         sizes.append(sum(map(len, parts)))
 
     network.encoder.register_forward_hook(watch)
@@ -151,9 +151,26 @@ def test_each_different_sentence_is_encoded_once(
     expected = [tuple(corpus.sentence(n, 99).tolist()) for n in np.unique(np.concatenate(parts))]
     assert sorted(encoded) == sorted(expected)
     assert len(sizes) > 2
-    assert max(sizes) < 100 + max(map(len, expected))
+    assert set(sizes) == {100}
     assert len(found["para"].predictions) == 5
     assert found["para"].predictions[1] == found["para"].predictions[2]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@torch.no_grad()
+def test_an_embedding_does_not_depend_on_its_company(
+    network: Network, corpus: Corpus, accelerator: Accelerator, half: bool
+) -> None:
+    network.eval()
+    everyone = np.arange(len(corpus.offsets) - 1)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        whole = embed_sentences(network, corpus, everyone, 24, accelerator)
+        assert len(torch.unique(whole, dim=0)) == len(everyone)
+        draw = np.random.default_rng(0)
+        for count in (1, 7, 60):
+            some = draw.permutation(everyone)[:count]
+            found = embed_sentences(network, corpus, some, 24, accelerator)
+            assert torch.equal(found, whole[some])
 
 
 def test_evaluation_leaves_the_network_as_it_was(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.batches import epoch_batches
+from model.checkpoint import load_best
 from model.corpus import Corpus
 from model.network import build_network
 from model.pretrained import Pretrained
@@ -152,7 +153,13 @@ def test_only_the_last_layers_asked_for_are_trained(
     trainable: str | int, changed: set[str], fit: Fit, tiny: Config, pretrained: Pretrained
 ) -> None:
     run = fit(tiny.replace(trainable_layers=trainable, weight_decay=0.1))
-    assert encoder_parts(run.weights, pretrained) == changed
+    weights, _ = load_best(run.folder)
+    assert encoder_parts(weights, pretrained) == changed
+    kept = {name.removeprefix("encoder.") for name in run.weights}
+    frozen = pretrained.weights.keys() - kept
+    assert encoder_parts(weights, pretrained).isdisjoint(
+        "embeddings" if name.startswith("embeddings") else name.split(".")[1] for name in frozen
+    )
 
 
 @pytest.mark.parametrize(("trainable", "repeats"), [("all", False), (1, False), ("none", True)])
@@ -169,7 +176,7 @@ def test_frozen_parts_drop_nothing(
     ):
         part.register_forward_hook(lambda _m, _i, out, name=name: states[name].append(out.detach()))
     for _ in range(2):
-        network.embed(batch.packed)
+        network.embed(batch.sentences)
     assert torch.equal(*states["embeddings"]) == (trainable != "all")
     assert torch.equal(*states["1"]) == repeats
 

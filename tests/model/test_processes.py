@@ -19,9 +19,39 @@ ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1
 TIMES = ("seconds", "examples_per_second")
 
 
+# Trains into sys.argv[1] in one go, and into sys.argv[2] in parts, with reports inside epochs.
+IN_PARTS = """
+import sys
+from pathlib import Path
+
+from model import ALL_TASKS, load_material, make_accelerator, train
+from spaces import load_study
+
+study = load_study("quickstart", sys.argv[3:])
+material, accelerator = load_material(study), make_accelerator("fp32")
+
+def fit(folder, stop_after, report_at):
+    def report(epoch, metrics, save):
+        save(folder)
+        return epoch != stop_after
+    arguments = study.space.config(), ALL_TASKS, material.corpus, material.encoder, accelerator
+    train(*arguments, report, report_at=report_at, resume=folder)
+
+fit(Path(sys.argv[1]), None, ())
+for stop_after in (0.25, 1.5, None):
+    fit(Path(sys.argv[2]), stop_after, (0.25, 0.75, 1.5))
+accelerator.end_training()
+"""
+
+
 def launch(folder: Path, encoder: Path, launcher: list[str], changes: list[str]) -> str:
     """Train into `folder` in fresh processes; what they print."""
-    settings = [
+    overrides = [part for text in settings(encoder, changes) for part in ("--set", text)]
+    return run([*launcher, "-m", "model", *overrides, "--dir", str(folder)])
+
+
+def settings(encoder: Path, changes: list[str]) -> list[str]:
+    return [
         f"encoder.name={encoder}",
         "data.train=64",
         "data.dev=33",
@@ -32,9 +62,12 @@ def launch(folder: Path, encoder: Path, launcher: list[str], changes: list[str])
         "encoder_learning_rate=1e-3",
         *changes,
     ]
-    overrides = [part for setting in settings for part in ("--set", setting)]
+
+
+def run(command: list[str]) -> str:
+    """What a fresh Python prints."""
     done = subprocess.run(
-        [sys.executable, *launcher, "-m", "model", *overrides, "--dir", str(folder)],
+        [sys.executable, *command],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -88,6 +121,24 @@ def test_two_processes_repeat_themselves_and_take_up_a_checkpoint(
     assert "epoch 1/2" not in printed
     assert printed.count("epoch 2/2") == 1
     assert metrics(tmp_path / "again") == metrics(tmp_path / "whole")
+
+
+def test_two_processes_that_pause_and_resume_inside_epochs_equal_two_that_do_not(
+    tmp_path: Path, encoder_folder: Path
+) -> None:
+    script, whole, parts = (tmp_path / name for name in ("in_parts.py", "whole", "parts"))
+    script.write_text(IN_PARTS)
+    changed = settings(encoder_folder, ["dropout=0.1"])
+    run([*TORCHRUN, str(script), str(whole), str(parts), *changed])
+    states = [load_last(folder) for folder in (whole, parts)]
+    assert states[0] is not None
+    assert states[1] is not None
+    assert states[0]["losses"].shape == (2, 3)
+    assert states[0]["losses"].equal(states[1]["losses"])
+    for name in ("train_loss/sst", "dev_loss/para", "score/mean"):
+        assert states[0]["metrics"][name] == states[1]["metrics"][name]
+    for name, weight in states[0]["network"].items():
+        assert weight.equal(states[1]["network"][name]), name
 
 
 def test_accelerate_launch_is_plain_python_to_the_bit(tmp_path: Path, encoder_folder: Path) -> None:

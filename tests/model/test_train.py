@@ -11,18 +11,23 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
 from model import BEST, DEV, LAST, Metrics, Save, build_network, evaluate, load_best, train
+from model.batches import Batch
 from model.corpus import TRAIN, Corpus
 from model.pretrained import Pretrained
+from model.step import Step
 from model.tasks import ALL_TASKS
 from model.train import DivergenceError
 from spaces import Config, UserError
 
 Fit = Any  # conftest's
 train_module = import_module("model.train")  # The package exports a function so called.
+step_module = import_module("model.step")
 
 METRICS = {
     *(f"{kind}/{task}" for kind in ("train_loss", "dev_loss", "score") for task in ("sst", "para")),
@@ -54,6 +59,11 @@ def state_of(run: Any) -> dict[str, Any]:
     return state
 
 
+def trained_of(run: Any) -> dict[str, Any]:
+    """What was trained, whichever of its evaluations was the best."""
+    return {n: v for n, v in state_of(run).items() if n not in ("best_epoch", "best_score")}
+
+
 def changed(pretrained: Pretrained, name: str, factor: float) -> Pretrained:
     weights = {n: w * factor if n == name else w for n, w in pretrained.weights.items()}
     return dataclasses.replace(pretrained, weights=weights)
@@ -74,18 +84,19 @@ def test_epochs_are_reported_in_order_with_all_metrics(fit: Fit, tiny: Config) -
     assert {n: v for n, v in run.trained.metrics.items() if n in METRICS} == run.reports[-1][1]
 
 
-def test_times_are_of_this_epoch(
+def test_times_are_of_what_was_done_since_the_last_report(
     tiny: Config, corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
 ) -> None:
     seen: list[Metrics] = []
 
-    def report(epoch: int, metrics: Metrics, save: Save) -> bool:
+    def report(epoch: float, metrics: Metrics, save: Save) -> bool:
         seen.append(metrics)
         return True
 
-    train(tiny, ALL_TASKS, corpus, pretrained, accelerator, report)
-    examples = tiny.samples_per_epoch * 3
-    for metrics in seen:
+    train(tiny, ALL_TASKS, corpus, pretrained, accelerator, report, report_at=(0.25,))
+    updates = (1, 3, 4)
+    for metrics, count in zip(seen, updates, strict=True):
+        examples = 3 * tiny.batch_size * count
         assert 0 < examples / metrics["examples_per_second"] < metrics["seconds"] < 60
 
 
@@ -145,37 +156,38 @@ def test_a_seed_decides_everything(fit: Fit, tiny: Config, changes: dict[str, An
 def test_learning_rates_follow_one_clock_over_all_epochs(
     fit: Fit, tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Restarts included: the clock is the epoch's number."""
+    """Restarts and reports inside an epoch included: the clock is the update's number."""
     clock: list[tuple[int, int]] = []
 
     def set_learning_rates(_optimizer: object, _config: Config, *times: int) -> None:
         clock.append(times)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train_module, "set_learning_rates", set_learning_rates)
+    monkeypatch.setattr(step_module, "set_learning_rates", set_learning_rates)
     config = tiny.replace(epochs=3)
     run = fit(config, stop_after=2)
+    run = fit(config, run.folder, stop_after=2.5, report_at=(2.25, 2.5))
     fit(config, run.folder)
     assert clock == [(update, 12) for update in range(12)]
 
 
-def test_every_epoch_and_process_has_random_numbers_of_its_own(
+def test_every_update_and_process_has_random_numbers_of_its_own(
     fit: Fit, tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed_of = train_module._seed
+    seed_of = step_module._seed
     places = [
-        (seed, epoch, process) for seed in (0, 1, 2) for epoch in (1, 2) for process in (0, 1)
+        (seed, update, process) for seed in (0, 1, 2) for update in range(9) for process in (0, 1)
     ]
     assert len({seed_of(*place) for place in places}) == len(places)
     seeds: list[int] = []
-    manual_seed = torch.manual_seed
+    seed_generators = step_module.seed_generators
 
-    def watched(seed: int) -> torch.Generator:
+    def watched(seed: int, device: torch.device) -> None:
         seeds.append(seed)
-        return manual_seed(seed)
+        seed_generators(seed, device)
 
-    monkeypatch.setattr(torch, "manual_seed", watched)
+    monkeypatch.setattr(step_module, "seed_generators", watched)
     fit(tiny.replace(seed=4))
-    assert seeds == [4, seed_of(4, 1, 0), seed_of(4, 2, 0)]  # The first draws the heads.
+    assert seeds == [seed_of(4, update, 0) for update in range(8)]
 
 
 def test_more_processes_than_examples_are_refused(
@@ -224,6 +236,77 @@ def test_a_trial_stopped_after_every_epoch_equals_one_never_stopped(fit: Fit, ti
     assert_same(state_of(run), state_of(whole))
 
 
+@pytest.mark.parametrize("changes", SETTINGS, ids=lambda changes: " ".join(changes) or "default")
+def test_reports_inside_an_epoch_change_nothing(
+    fit: Fit, tiny: Config, changes: dict[str, Any]
+) -> None:
+    config = tiny.replace(dropout=0.2, head_dropout=0.2, **changes)
+    whole = fit(config)
+    paused = fit(config, report_at=(0.25, 0.5, 1, 1.75))
+    assert [epoch for epoch, _ in paused.reports] == [0.25, 0.5, 1, 1.75, 2]
+    assert [row for row in paused.reports if row[0] in (1, 2)] == whole.reports
+    assert_same(trained_of(paused), trained_of(whole))
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=lambda changes: " ".join(changes) or "default")
+def test_a_trial_resumed_inside_an_epoch_equals_one_never_stopped(
+    fit: Fit, tiny: Config, changes: dict[str, Any]
+) -> None:
+    config = tiny.replace(dropout=0.2, head_dropout=0.2, **changes)
+    report_at = (0.25, 1.5)
+    whole = fit(config, report_at=report_at)
+    stopped = fit(config, stop_after=1.5, report_at=report_at)
+    assert stopped.trained.epoch == 1.5
+    torch.rand(3)  # What happens between must not matter.
+    resumed = fit(config, stopped.folder, report_at=report_at)
+    assert stopped.reports[:-1] + resumed.reports == whole.reports
+    assert_same(state_of(resumed), state_of(whole))
+    assert_same(load_best(resumed.folder), load_best(whole.folder))
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(0.01, 1.99), max_size=4), st.integers(0, 5))
+def test_a_trial_ends_the_same_wherever_it_is_evaluated_and_interrupted(
+    fit: Fit, tiny: Config, report_at: list[float], number: int
+) -> None:
+    whole = fit(tiny)
+    points = sorted({1, 2, *report_at})
+    stopped = fit(tiny, stop_after=points[number % len(points)], report_at=report_at)
+    resumed = fit(tiny, stopped.folder, report_at=report_at)
+    assert [epoch for epoch, _ in stopped.reports[:-1] + resumed.reports] == points
+    assert_same(trained_of(resumed), trained_of(whole))
+
+
+def test_reports_at_one_update_say_the_same_under_each_epoch(fit: Fit, tiny: Config) -> None:
+    config = tiny.replace(epochs=2)  # of four updates
+    reports = dict(fit(config, report_at=(0.01, 0.3, 0.95, 1.95)).reports)
+    assert list(reports) == [0.01, 0.3, 0.95, 1, 1.95, 2]
+    assert reports[0.01] == reports[0.3] != reports[0.95] == reports[1]
+    assert reports[1.95] == reports[2]
+
+
+def test_the_training_loss_inside_an_epoch_is_its_mean_so_far(
+    fit: Fit, tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates: list[Tensor] = []
+    step = Step.__call__
+
+    def watched(self: Step, batch: Batch, update: int) -> Tensor:
+        updates.append(step(self, batch, update))
+        return updates[-1]
+
+    monkeypatch.setattr(Step, "__call__", watched)
+    stopped = fit(tiny, stop_after=1.5, report_at=(0.25, 1.5))
+    resumed = fit(tiny, stopped.folder, report_at=(0.25, 1.5, 1.75))
+    reports = stopped.reports[:-1] + resumed.reports
+    assert [epoch for epoch, _ in reports] == [0.25, 1, 1.5, 1.75, 2]
+    parts = (slice(0, 1), slice(0, 4), slice(4, 6), slice(4, 7), slice(4, 8))
+    for (_, metrics), part in zip(reports, parts, strict=True):
+        means = torch.stack(updates[part]).mean(0).tolist()
+        reported = [metrics[f"train_loss/{task.name}"] for task in ALL_TASKS]
+        assert reported == pytest.approx(means)
+
+
 def test_a_finished_trial_reports_its_end_again_and_trains_no_more(fit: Fit, tiny: Config) -> None:
     run = fit(tiny)
     before = (run.folder / LAST).read_bytes()
@@ -241,9 +324,9 @@ def test_checkpoint_is_two_files(fit: Fit, tiny: Config) -> None:
 def test_a_report_that_raises_ends_the_trial(
     tiny: Config, corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
 ) -> None:
-    seen: list[int] = []
+    seen: list[float] = []
 
-    def report(epoch: int, metrics: Metrics, save: Save) -> bool:
+    def report(epoch: float, metrics: Metrics, save: Save) -> bool:
         seen.append(epoch)
         raise RuntimeError("stop here")
 

@@ -127,6 +127,23 @@ def test_a_file_that_is_not_toml_is_one_sentence(file: Path, content: bytes) -> 
         ({"data": {"path": 3}}, "path must be .*a folder with the CS 224N files, but it is 3"),
         ({"search": {"grace_epochs": 5}, "space": {"epochs": 4}}, "grace_epochs .*, but 5 > 4"),
         (
+            {"search": {"grace_epochs": 1.5}, "space": {"epochs": 1}},
+            r"grace_epochs must be at most space\.epochs, but 1\.5 > 1\.",
+        ),
+        (
+            {"search": {"grace_epochs": 0}},
+            r"grace_epochs must be a number from 0\.001 to 10000, but it is 0\.",
+        ),
+        ({"search": {"grace_epochs": "half"}}, 'grace_epochs must be a number .* it is "half"'),
+        (
+            {
+                "search": {"grace_epochs": 0.25},
+                "space": {"samples_per_epoch": [128, 4096], "batch_size": [16, 33]},
+            },
+            r"search\.grace_epochs must be at least one update, but 0\.25 of samples_per_epoch 128 "
+            r"is less than batch_size 33\.",
+        ),
+        (
             {"search": {"sampler": "grid"}, "space": {"warmup": "free"}},
             "A grid needs a list of values for every free factor, but warmup is a number",
         ),
@@ -135,6 +152,19 @@ def test_a_file_that_is_not_toml_is_one_sentence(file: Path, content: bytes) -> 
 def test_a_mistake_in_a_study_is_one_sentence(document: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         parsed(**document)
+
+
+@pytest.mark.parametrize(
+    ("grace", "space"),
+    [
+        (0.25, {"samples_per_epoch": [4096, 128], "batch_size": [32, 16]}),
+        (0.5, {"samples_per_epoch": {"low": 64, "high": 128}, "batch_size": 32}),
+        (1, {"samples_per_epoch": 16, "batch_size": 64}),  # one update is the least there is
+        (2.5, {"epochs": 3}),
+    ],
+)
+def test_a_first_rung_of_an_update_or_more_is_accepted(grace: float, space: dict[str, Any]) -> None:
+    assert parsed(search={"grace_epochs": grace}, space=space).search.grace_epochs == grace
 
 
 # Writing

@@ -1,0 +1,35 @@
+"""A trial's time: the epochs of training it has had, whole ones and parts of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+_MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Epochs as whole steps, which is what Optuna and TensorBoard count in."""
+
+    steps_per_epoch: int = 1
+
+    @classmethod
+    def meeting(cls, epoch: float) -> Clock:
+        """The coarsest clock with a step at `epoch`, or, where that takes more than 1,000 steps an
+        epoch, with one that is as near as can be."""
+        return cls(Fraction(epoch).limit_denominator(_MOST_STEPS).denominator)
+
+    def step(self, epoch: float) -> int:
+        """The step nearest to an epoch."""
+        return round(epoch * self.steps_per_epoch)
+
+    def epoch(self, step: int) -> float:
+        """The epoch at a step, the same float wherever it is computed; an int where it is whole."""
+        whole, rest = divmod(step, self.steps_per_epoch)
+        return step / self.steps_per_epoch if rest else whole
+
+
+def epoch_text(epoch: float) -> str:
+    """Epochs, or a sum of them, with at most three decimals: `8`, `0.25`, `0.333`."""
+    return f"{round(epoch, 3):.12g}"
