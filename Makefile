@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-fast lint clean
+.PHONY: quickstart test test-fast lint bench clean
 
 quickstart: .venv/installed  ## a search on the embedded data: a few minutes on two cores
 	$(BIN)/ablatune search quickstart
@@ -17,6 +17,9 @@ lint: .venv/installed-dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data
+	for name in step trial overhead quality; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
+
 clean:
 	rm -rf .venv build dist
 
@@ -30,4 +33,8 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	@touch $@

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from search.clock import epoch_text
 from search.effects import FactorEffect, Level
 from search.records import Record
 from search.tables import score_text
@@ -66,14 +67,16 @@ class LevelMeans:
 
 
 def learning_curves(records: Sequence[Record], epochs: int, best: str | None) -> LearningCurves:
-    """The objective by epoch of every trial that has a score, over the full budget's width."""
+    """The objective by epoch of every trial that has a score, from the first epoch or the first
+    rung before it to the full budget."""
     scored = [record for record in records if record.scores]
     score_ticks = nice_ticks(score for record in scored for score in record.scores.values())
     epoch_ticks = _epoch_ticks(epochs)
     low, high = score_ticks[0], score_ticks[-1]
+    first = min([1.0, *(epoch for record in scored for epoch in record.scores)])
 
-    def x(epoch: int) -> float:
-        return LEFT + (RIGHT - LEFT) * (epoch - 1) / max(epochs - 1, 1)
+    def x(epoch: float) -> float:
+        return LEFT + (RIGHT - LEFT) * (epoch - first) / (epochs - first or 1)
 
     def y(score: float) -> float:
         return BOTTOM - (BOTTOM - TOP) * (score - low) / (high - low)
@@ -84,7 +87,7 @@ def learning_curves(records: Sequence[Record], epochs: int, best: str | None) ->
             "best" if record.id == best else record.state,
             tuple((x(epoch), y(score)) for epoch, score in sorted(record.scores.items())),
             f"trial {record.id}, {record.state}: {score_text(record.last_score)} after epoch "
-            f"{record.epoch}",
+            f"{epoch_text(record.epoch)}",
         )
         for record in scored
     ]

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy import stats
 
+from search.clock import epoch_text
 from search.records import Record
 from spaces import Choice, Simplex, Space, Value, toml_text
 
@@ -85,7 +86,7 @@ class FactorEffect:
 
     factor: str
     """The factor's name; of a simplex `name.component`."""
-    epoch: int
+    epoch: float
     trials: int
     levels: tuple[Level, ...]
     differences: tuple[Difference, ...] = ()
@@ -128,7 +129,7 @@ class FactorEffect:
         return f"{doubt}{self.widest.describe()}{trend}"
 
 
-def common_epoch(records: Sequence[Record]) -> int:
+def common_epoch(records: Sequence[Record]) -> float:
     """The latest epoch that every trial with any score reached, 0 for none.
 
     Nothing was stopped for its score before it, so that all levels' trials are still there.
@@ -137,7 +138,7 @@ def common_epoch(records: Sequence[Record]) -> int:
     return max(set.intersection(*scored), default=0) if scored else 0
 
 
-def describe_basis(records: Sequence[Record], space: Space, epoch: int) -> str:
+def describe_basis(records: Sequence[Record], space: Space, epoch: float) -> str:
     """Which trials the effects after `epoch` rest on, and how far to trust them."""
     scored = [record for record in records if record.scores]
     there = [record for record in scored if epoch in record.scores]
@@ -146,11 +147,12 @@ def describe_basis(records: Sequence[Record], space: Space, epoch: int) -> str:
     seeds = "the seed varies as a factor" if "seed" in space.free else "one seed each"
     if len(there) == len(scored):
         trials = "1 trial" if len(there) == 1 else f"all {len(there)} trials"
-        basis = f"After epoch {epoch}, {trials}, {seeds}."
+        basis = f"After epoch {epoch_text(epoch)}, {trials}, {seeds}."
     else:
         basis = (
-            f"After epoch {epoch}, the {len(there)} of {len(scored)} trials that got there, "
-            f"{seeds}: the others had ended before, mostly for low scores, which hides effects."
+            f"After epoch {epoch_text(epoch)}, the {len(there)} of {len(scored)} trials that got "
+            f"there, {seeds}: the others had ended before, mostly for low scores, which hides "
+            "effects."
         )
     notes = []
     if failed := sum(record.state == "failed" for record in records if not record.scores):
@@ -170,7 +172,7 @@ def describe_sampler(sampler: str) -> str:
     )
 
 
-def level_means(records: Sequence[Record], space: Space, epoch: int) -> list[FactorEffect]:
+def level_means(records: Sequence[Record], space: Space, epoch: float) -> list[FactorEffect]:
     """Every free factor's effect on the scores of exactly `epoch`, the largest first.
 
     A choice has its options as levels; a number has thirds of its sampled values, as equal in
@@ -180,7 +182,7 @@ def level_means(records: Sequence[Record], space: Space, epoch: int) -> list[Fac
     t-interval). Only the trials in which a factor is active count.
 
     Args:
-        epoch: from 1; trials without a score there are left out. See `common_epoch`.
+        epoch: trials without a score there are left out. See `common_epoch`.
     """
     scored = _distinct(record for record in records if epoch in record.scores)
     cells = _balanced_grid(scored, space, epoch)
@@ -212,7 +214,7 @@ _Cells: TypeAlias = Mapping[tuple[str, ...], float]  # a grid's scores by the le
 
 def _of_choice(
     name: str,
-    epoch: int,
+    epoch: float,
     options: Sequence[Value],
     values: Sequence[Value],
     scores: Sequence[float],
@@ -229,7 +231,7 @@ def _of_choice(
 
 
 def _of_number(
-    name: str, epoch: int, values: Sequence[float], scores: Sequence[float]
+    name: str, epoch: float, values: Sequence[float], scores: Sequence[float]
 ) -> FactorEffect:
     groups = {label: [scores[i] for i in members] for label, members in _thirds(values)}
     differences = _differences(groups, _welch, more_looks=1)
@@ -311,7 +313,7 @@ def _paired(cells: _Cells, position: int, earlier: str, later: str, _: _Samples)
 
 
 def _balanced_grid(
-    scored: Sequence[Record], space: Space, epoch: int
+    scored: Sequence[Record], space: Space, epoch: float
 ) -> tuple[list[str], _Cells] | None:
     """The free factors and every cell's score, or None where the trials are no complete grid."""
     names = list(space.free)

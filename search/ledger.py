@@ -1,37 +1,41 @@
 """The driver's one place that knows a study's trials: who is next, what was measured, who stops.
 
-Behind it is an Optuna study in a journal, told the truth: every epoch's score is an intermediate
-value, a trial that the scheduler stopped is PRUNED, one that crashed is FAIL with its reason, and
-only one that had its full budget is COMPLETE, with the score of its last epoch. The rungs are
-rebuilt from the same values, so that a study that goes on decides as it would have.
+Behind it is an Optuna study in a journal, told the truth: every score is an intermediate value, a
+trial that the scheduler stopped is PRUNED, one that crashed is FAIL with its reason, and only one
+that had its full budget is COMPLETE, with the score of its last epoch. The rungs are rebuilt from
+the same values, so that a study that goes on decides as it would have.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from search.clock import Clock
 from search.distributions import encode, suggest
+from search.journal import SearchJournal
 from search.records import (
     FAILURE,
+    STEPS_PER_EPOCH,
     STOPPED,
     Record,
     mend_journal,
-    open_journal,
     record_of,
     study_name,
     trial_id,
 )
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
-from spaces import StudyFile
+from search.tally import Tally
+from spaces import StudyFile, Value
 
 _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
@@ -45,13 +49,14 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Ledger:
-    """`records` holds every trial that was started, by its id."""
+    """`records` holds every trial that was started, by its id; `tally` what is told of them all."""
 
     def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
         self.study, self.folder = study, folder
         self.rungs = Rungs.of(study)
+        self._clock = Clock.meeting(study.search.grace_epochs)
         mend_journal(folder.journal)
-        storage = open_journal(folder.journal)
+        self._journal = storage = SearchJournal(folder.journal)
         # A folder's own study.toml may go on with it, and so may a file with another name.
         known = study_name(storage)
         self._optuna = (
@@ -59,13 +64,15 @@ class Ledger:
             if known is None
             else optuna.load_study(study_name=known, storage=storage)
         )
+        if self._clock != Clock():
+            self._optuna.set_user_attr(STEPS_PER_EPOCH, self._clock.steps_per_epoch)
         self.records: dict[str, Record] = {}
         self.trials = self._budget()
-        self._handles: dict[str, optuna.Trial] = {}
+        self._handles: dict[str, optuna.Trial] = {}  # of the trials that have not ended
         self._stopped: set[str] = set()
         self._unfinished: deque[str] = deque()
         self._restore()
-        self._enqueue()
+        self._points = self._first_points()
         self._started = time.monotonic()
 
     def next(self) -> Record | None:
@@ -75,11 +82,15 @@ class Ledger:
             return self.records[self._unfinished.popleft()]
         if len(self.records) >= self.trials or self._out_of_time():
             return None
+        point = None if self._journal.waiting else next(self._points, None)
+        if point is not None:
+            self._optuna.enqueue_trial(encode(self.study.space, point))
         self._optuna.sampler = self._sampler(len(self.records))
         trial = self._optuna.ask()
         values = suggest(trial, self.study.space)
         record = Record(trial_id(trial.number), values, "waiting")
         self.records[record.id], self._handles[record.id] = record, trial
+        self.tally.add(record)
         return record
 
     def start(self, trial: str) -> None:
@@ -88,7 +99,7 @@ class Ledger:
         record.state = "running"
         record.started = record.started or time.time()
 
-    def report(self, trial: str, epoch: int, score: float) -> bool:
+    def report(self, trial: str, epoch: float, score: float) -> bool:
         """Keep an epoch's score; whether the trial goes on. That is decided once, when the score
         arrives: an epoch told before changes nothing."""
         record = self.records[trial]
@@ -99,7 +110,7 @@ class Ledger:
             self._stopped.add(trial)
             self._handles[trial].set_user_attr(STOPPED, epoch)
         record.scores[epoch] = score
-        self._handles[trial].report(score, epoch)
+        self._handles[trial].report(score, self._clock.step(epoch))
         return trial not in self._stopped
 
     def end(self, trial: str, failure: str | None = None) -> Record:
@@ -120,6 +131,8 @@ class Ledger:
         else:
             return record
         record.ended = time.time()
+        del self._handles[trial]
+        self.tally.add(record)
         return record
 
     def _sampler(self, number: int) -> BaseSampler:
@@ -141,17 +154,19 @@ class Ledger:
 
     def _restore(self) -> None:
         """Take over what the journal and the trials' own folders hold."""
-        for stored in self._optuna.get_trials(deepcopy=False):
+        for stored in self._journal.all_trials():
             if stored.state == TrialState.WAITING:
                 continue
-            record = record_of(stored, self.study.space)
+            record = record_of(stored, self.study.space, self._clock)
             self.records[record.id] = record
-            self._handles[record.id] = optuna.Trial(self._optuna, stored._trial_id)
+            if record.state == "running":
+                self._handles[record.id] = optuna.Trial(self._optuna, stored._trial_id)
             if STOPPED in stored.user_attrs:
                 self._stopped.add(record.id)
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
-        for record in [r for r in self.records.values() if r.state == "running"]:
+        self.tally = Tally(sorted(self.records.values(), key=lambda r: r.ended or math.inf))
+        for record in list(self.tally.open.values()):
             # The search may have ended before all its values were drawn; those stored stand.
             self._optuna.sampler = self._sampler(int(record.id))
             record.values = suggest(self._handles[record.id], self.study.space)
@@ -171,19 +186,16 @@ class Ledger:
     def objective(self) -> str:
         return self.study.search.objective
 
-    def _enqueue(self) -> None:
-        """Of a new study the default configuration comes first; a grid is all its points."""
-        known = len(self._optuna.get_trials(deepcopy=False))
+    def _first_points(self) -> Iterator[Mapping[str, Value]]:
+        """What is run before the sampler is asked: of a new study the default configuration, of a
+        grid all that was not run yet."""
+        known = len(self._journal.all_trials())
         space = self.study.space
         if self.study.search.sampler == "grid":
-            points = islice(space.grid(), known, self.study.search.trials)
+            yield from islice(space.grid(), known, self.study.search.trials)
         elif known == 0 and space.free:
             default = space.config().active()
-            points = islice([{n: default[n] for n in space.free if n in default}], 1)
-        else:
-            return
-        for point in points:
-            self._optuna.enqueue_trial(encode(space, point))
+            yield {n: default[n] for n in space.free if n in default}
 
 
 def _quiet(sampler: Callable[[int], BaseSampler], seed: int) -> BaseSampler:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from ray.tune import Callback
@@ -16,15 +14,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.clock import epoch_text
 from search.ledger import Ledger
-from search.records import Record, State, best_record
+from search.records import Record, State
 from search.tables import value_text
+from search.tally import Tally
 from search.tune_adapters import Unsaved
 from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0
 _ROWS = 8
-_ENDED: tuple[State, ...] = ("completed", "stopped", "failed")
 _STYLES: dict[State, str] = {
     "running": "cyan",
     "completed": "green",
@@ -34,19 +33,15 @@ _STYLES: dict[State, str] = {
 
 
 class Progress:
-    """Counts, the best trial and the expected end, from the ledger's records."""
+    """Counts, the best trial and the expected end, from the ledger's tally."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._started = time.monotonic()
 
     @property
-    def records(self) -> Sequence[Record]:
-        return list(self._ledger.records.values())
-
-    @property
-    def epochs(self) -> int:
-        return sum(record.epoch for record in self.records)
+    def tally(self) -> Tally:
+        return self._ledger.tally
 
     @property
     def full(self) -> int:
@@ -58,18 +53,19 @@ class Progress:
         return time.monotonic() - self._started
 
     def seconds_left(self) -> float | None:
-        return time_left(self.records, self._ledger.trials, self._ledger.study.epochs)
+        return self.tally.seconds_left(self._ledger.trials, self._ledger.study.epochs)
 
     def summary(self) -> str:
         """One line: trials by state, epochs, best, time left."""
-        counts = Counter(record.state for record in self.records)
+        counts = self.tally.counts
         states = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
-        done = sum(counts[state] for state in _ENDED)
-        parts = [f"{done}/{self._ledger.trials} trials ({states or 'starting'})"]
-        parts.append(f"{self.epochs} of {self.full} epochs")
-        best = best_record(self.records)
+        parts = [f"{self.tally.ended}/{self._ledger.trials} trials ({states or 'starting'})"]
+        parts.append(f"{epoch_text(self.tally.epochs)} of {self.full} epochs")
+        best = self.tally.best
         if best is not None and best.last_score is not None:
-            parts.append(f"best {best.last_score:.3f} (trial {best.id}, epoch {best.epoch})")
+            parts.append(
+                f"best {best.last_score:.3f} (trial {best.id}, epoch {epoch_text(best.epoch)})"
+            )
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {duration(left)} left")
@@ -112,9 +108,8 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
             print(self._progress.summary(), file=sys.stderr, flush=True)
 
     def _draw(self) -> RenderableType:
-        progress = self._progress
-        counts = Counter(record.state for record in progress.records)
-        done = sum(counts[state] for state in _ENDED)
+        progress, tally = self._progress, self._ledger.tally
+        counts, done = tally.counts, tally.ended
         head = Text.assemble(
             (self._ledger.study.name, "bold"),
             f"  {done}/{self._ledger.trials} trials  ",
@@ -123,21 +118,20 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         left = progress.seconds_left()
         ends = f"about {duration(left)} left" if left is not None else "measuring"
         spent = Text(
-            f"{progress.epochs} epochs; {progress.full} without stopping; "
+            f"{epoch_text(tally.epochs)} epochs; {progress.full} without stopping; "
             f"{duration(progress.seconds)} so far, {ends}"
         )
         # The padding of nothing ends the bar's line, which it does not do itself.
         bar = Padding(ProgressBar(total=self._ledger.trials, completed=done, width=None), 0)
-        return Group(head, bar, spent, _table(self._ledger, progress.records))
+        return Group(head, bar, spent, _table(self._ledger))
 
 
-def _table(ledger: Ledger, records: Sequence[Record]) -> Table:
+def _table(ledger: Ledger) -> Table:
     """The best trial, what runs, and the last ones that ended."""
-    best = best_record(records)
-    running = [r for r in records if r.state == "running"]
-    ended = sorted((r for r in records if r.ended), key=lambda r: r.ended or 0, reverse=True)
+    best = ledger.tally.best
+    running = [r for r in ledger.tally.open.values() if r.state == "running"]
     rows: list[Record] = []
-    for record in (best, *running, *ended):
+    for record in (best, *running, *reversed(ledger.tally.latest)):
         if record is not None and record not in rows:
             rows.append(record)
     table = Table(box=None, pad_edge=False, expand=True)
@@ -149,27 +143,9 @@ def _table(ledger: Ledger, records: Sequence[Record]) -> Table:
         style = "bold" if row is best else _STYLES.get(row.state, "")
         name = "best" if row is best else row.state
         values = " ".join(short(name, value) for name, value in row.values.items())
-        epoch = f"{row.epoch}/{ledger.study.epochs}"
+        epoch = f"{epoch_text(row.epoch)}/{ledger.study.epochs}"
         table.add_row(row.id, name, epoch, score, values, style=style)
     return table
-
-
-def time_left(records: Sequence[Record], trials: int, epochs: int) -> float | None:
-    """Seconds until `trials` trials have ended, None before any has.
-
-    Trials side by side are taken for one worker each, all trials to come for the mean of those
-    that ended, and one that was begun for what that mean leaves of it.
-    """
-    ended = [r for r in records if r.started is not None and r.ended is not None and r.epoch]
-    if not ended:
-        return None
-    mean_epochs = sum(record.epoch for record in ended) / len(ended)
-    seconds = sum((r.ended or 0.0) - (r.started or 0.0) for r in ended)
-    begun = [record for record in records if record.state in ("running", "waiting")]
-    running = [record for record in begun if record.state == "running"]
-    left = sum(max(mean_epochs - record.epoch, 0.5) for record in begun)
-    left += mean_epochs * max(trials - len(records), 0)
-    return left * seconds / sum(r.epoch for r in ended) / max(len(running), 1)
 
 
 def short(name: str, value: Value) -> str:

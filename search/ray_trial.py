@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,8 @@ from model import (
     release_memory,
     train,
 )
+from search.clock import Clock, epoch_text
+from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.team import gather
 from search.tensorboard import TrialEvents
@@ -49,13 +51,14 @@ class Shared:
     folder: StudyFolder
     corpus: Corpus
     encoder: Pretrained
+    train: Callable[..., object] = train
 
 
 def run_trial(given: Mapping[str, Any], shared: ray.ObjectRef[Shared]) -> None:
     """Tune's trainable. `given` has the trial's "id" and its "values".
 
-    It reports epoch and score after each epoch; a trial that cannot go on reports its failure and
-    ends in order, so that the worker stays warm for the next one.
+    It reports epoch and score after each epoch and at each rung; a trial that cannot go on reports
+    its failure and ends in order, so that the worker stays warm for the next one.
     """
     common = ray.get(shared)
     folder = common.folder.trial(given["id"])
@@ -84,7 +87,7 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
     common = ray.get(shared[0])
     with _log_into(common.folder.trial(given["id"])):
 
-        def never(epoch: int, metrics: Metrics, save: Save) -> bool:
+        def never(epoch: float, metrics: Metrics, save: Save) -> bool:
             raise AssertionError("only the first process reports")
 
         try:
@@ -97,42 +100,45 @@ def _train(given: Mapping[str, Any], common: Shared, report: Report) -> None:
     release_memory()  # of the worker's trial before, whose thread has ended only now
     study = common.study
     torch.set_num_threads(study.resources.cpus)
-    train(
+    common.train(
         study.space.config(given["values"]),
         ALL_TASKS,
         common.corpus,
         common.encoder,
         make_accelerator(study.resources.precision),
         report,
+        report_at=Rungs.of(study).levels,
         objective=study.search.objective,
         resume=common.folder.trial(given["id"]).checkpoint,
     )
 
 
 class _Reporter:
-    """After each epoch: checkpoint, metrics, TensorBoard, log, and last the report to Tune.
+    """At each report: checkpoint, metrics, TensorBoard, log, and last the report to Tune.
 
     To stop a trial, Tune ends its thread inside its report.
     """
 
     def __init__(self, common: Shared, folder: TrialFolder, stack: ExitStack) -> None:
         self._common, self._folder, self._stack = common, folder, stack
+        self._clock = Clock.meeting(common.study.search.grace_epochs)
         self._events: TrialEvents | None = None
 
-    def __call__(self, epoch: int, metrics: Metrics, save: Save) -> bool:
+    def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool:
+        step = self._clock.step(epoch)
         save(self._folder.checkpoint)
         self._folder.record(epoch, metrics)
         if self._events is None:
-            self._events = self._open_events(epoch)
-        self._events.epoch(epoch, metrics)
-        logging.info("epoch %d: %s", epoch, _line(metrics))
+            self._events = self._open_events(step)
+        self._events.epoch(step, metrics)
+        logging.info("epoch %s: %s", epoch_text(epoch), _line(metrics))
         objective = self._common.study.search.objective
         tune.report({EPOCH: epoch, SCORE: metrics[f"score/{objective}"]})
         return True
 
-    def _open_events(self, epoch: int) -> TrialEvents:
+    def _open_events(self, step: int) -> TrialEvents:
         config, free = self._folder.config(), self._common.study.space.free
-        events = TrialEvents(self._folder.path, config.active(), free, epoch - 1)
+        events = TrialEvents(self._folder.path, config.active(), free, step - 1)
         self._stack.callback(events.close, "running")
         return events
 

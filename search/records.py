@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from search.clock import Clock
 from search.distributions import values_of
 from spaces import Space, UserError, Value
 
@@ -27,6 +28,8 @@ _STATES: dict[TrialState, State] = {
 }
 # Optuna's user attributes of a trial: why it failed, and at which epoch it was decided to stop it.
 FAILURE, STOPPED = "failure", "stopped"
+# And one of the study: how many steps of intermediate values make an epoch, 1 where it is missing.
+STEPS_PER_EPOCH = "steps_per_epoch"
 
 
 @dataclass
@@ -39,14 +42,14 @@ class Record:
     id: str
     values: Mapping[str, Value]
     state: State
-    scores: dict[int, float] = field(default_factory=dict)
+    scores: dict[float, float] = field(default_factory=dict)
     failure: str | None = None
     started: float | None = None
     """Seconds since 1970."""
     ended: float | None = None
 
     @property
-    def epoch(self) -> int:
+    def epoch(self) -> float:
         """The last epoch that was measured; 0 for none."""
         return max(self.scores, default=0)
 
@@ -55,7 +58,7 @@ class Record:
         return self.scores.get(self.epoch)
 
     @property
-    def best_epoch(self) -> int | None:
+    def best_epoch(self) -> float | None:
         return max(self.scores, key=lambda epoch: self.scores[epoch]) if self.scores else None
 
     @property
@@ -91,13 +94,13 @@ def study_name(storage: JournalStorage) -> str | None:
     return names[0] if names else None
 
 
-def record_of(trial: FrozenTrial, space: Space) -> Record:
+def record_of(trial: FrozenTrial, space: Space, clock: Clock) -> Record:
     """A stored trial as a record."""
     return Record(
         id=trial_id(trial.number),
         values=values_of(space, trial.params),
         state=_STATES[trial.state],
-        scores=dict(trial.intermediate_values),
+        scores={clock.epoch(step): s for step, s in trial.intermediate_values.items()},
         failure=trial.user_attrs.get(FAILURE),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
@@ -116,8 +119,10 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     name = study_name(storage)
     if name is None:
         return []
-    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return [record_of(t, space) for t in trials if t.state != TrialState.WAITING]
+    study = optuna.load_study(study_name=name, storage=storage)
+    clock = Clock(study.user_attrs.get(STEPS_PER_EPOCH, 1))
+    trials = study.get_trials(deepcopy=False)
+    return [record_of(t, space, clock) for t in trials if t.state != TrialState.WAITING]
 
 
 def best_record(records: Sequence[Record]) -> Record | None:

@@ -15,6 +15,7 @@ import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from search import charts
+from search.clock import epoch_text
 from search.effects import (
     FactorEffect,
     common_epoch,
@@ -48,7 +49,7 @@ class _Measured:
     epochs: Mapping[str, Sequence[Row]]
     """The lines of each trial's metrics by its id."""
     effects: Sequence[FactorEffect]
-    effects_epoch: int
+    effects_epoch: float
 
     def last(self, record: Record) -> Row:
         """What was measured at the record's last epoch."""
@@ -171,7 +172,7 @@ def _page(measured: _Measured) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": score_text, "value": value_text}
+    environment.filters |= {"epoch": epoch_text, "score": score_text, "value": value_text}
     study, records = measured.study, measured.records
     best = best_record(records)
     chart = charts.level_means_chart(measured.effects)
@@ -223,8 +224,7 @@ def _scheduler(study: StudyFile) -> str:
     search = study.search
     if search.scheduler == "none":
         return "none: every trial has its full budget"
-    levels = Rungs.geometric(search.grace_epochs, search.reduction_factor, study.epochs).levels
-    rungs = ", ".join(map(str, levels)) or "none"
+    rungs = ", ".join(map(epoch_text, Rungs.of(study).levels)) or "none"
     return f"{search.scheduler}: the best 1 in {search.reduction_factor} go on, rungs at {rungs}"
 
 
@@ -241,8 +241,8 @@ def _counts(records: Sequence[Record]) -> list[tuple[str, int]]:
 class _Spending:
     """Epochs trained, against those had no trial been stopped by the scheduler."""
 
-    epochs: int
-    unstopped: int
+    epochs: float
+    unstopped: float
 
     @property
     def share(self) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ import ray
 from ray import tune
 
 from model import LAST, load_material
+from search.clock import epoch_text
+from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
 from search.ray_trial import Shared, run_trial
@@ -35,6 +38,7 @@ _WORKER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Every new number of tokens adds to it: by default to gigabytes, at 128 for the same speed.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+    "THP_MEM_ALLOC_ENABLE": "1",  # large pages: a new network's memory is there sooner
 }
 
 
@@ -63,6 +67,7 @@ def run(
             _log.info("study %s: %s", study.name, study.tables())
             _say("Reading the data and the encoder ...", quiet)
             material = load_material(study)
+            _log.info("read data and encoder")
             for row in material.skipped:
                 _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
             if material.skipped:
@@ -75,6 +80,7 @@ def run(
             )
             shared = Shared(study, folder, material.corpus, material.encoder)
             with _cluster(address):
+                _log.info("Ray is up")
                 _search(ledger, shared, quiet)
             return ledger
 
@@ -82,13 +88,17 @@ def run(
 def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
     study = ledger.study
     view = LiveView(ledger, quiet)
+    kept = KeptWeights(ledger.folder, study.search.keep, ledger.records.values())
 
     def ended(record: Record) -> None:
-        _log.info("trial %s: %s at epoch %d", record.id, record.state, record.epoch)
+        _log.info("trial %s: %s at epoch %s", record.id, record.state, epoch_text(record.epoch))
         if record.failure:
             _log.error("trial %s failed: %s", record.id, record.failure)
         if record.ended is not None:
-            _clean_up(ledger, record)
+            folder = ledger.folder.trial(record.id)
+            end_run(folder.path, record.state)
+            (folder.checkpoint / LAST).unlink(missing_ok=True)
+            kept.add(record)
 
     searcher = LedgerSearcher(ledger, ended, study.resources.concurrent)
     trainable = tune.with_resources(
@@ -135,37 +145,21 @@ def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([bundle] * resources.processes)
 
 
-def _clean_up(ledger: Ledger, record: Record) -> None:
-    """What an ended trial leaves: how it ended for TensorBoard, and no more files than needed.
-
-    What it takes to go on is dropped; the weights stay for the best few trials.
-    """
-    folder = ledger.folder.trial(record.id)
-    end_run(folder.path, record.state)
-    (folder.checkpoint / LAST).unlink(missing_ok=True)
-    ended = [r for r in ledger.records.values() if r.state in ("completed", "stopped")]
-    ranked = sorted(ended, key=lambda r: (r.epoch, r.best_score or 0.0), reverse=True)
-    for other in ranked[ledger.study.search.keep :]:
-        checkpoint = ledger.folder.trial(other.id).checkpoint
-        for file in checkpoint.glob("*"):
-            file.unlink()
-
-
 @contextmanager
 def _cluster(address: str) -> Iterator[None]:
     """Ray, started here or joined; what was started here ends here."""
     if ray.is_initialized():  # a caller's own cluster
         yield
         return
-    local: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": _WORKER_ENVIRONMENT},
-            **local,
-        )
+        if address == "local":
+            # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts
+            # ahead are then those that the trials need.
+            with _environment(_WORKER_ENVIRONMENT):
+                ray.init(address=address, include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **quiet)
     except ConnectionError as error:
         raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
     try:
@@ -173,6 +167,19 @@ def _cluster(address: str) -> Iterator[None]:
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ so that whatever happened in between, only like is compared with like.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass, field
 
+from search.clock import Clock
 from spaces import StudyFile
 
 
@@ -16,18 +18,21 @@ from spaces import StudyFile
 class Rungs:
     """`levels` are epochs, lowest first; at each, the best 1 in `reduction_factor` go on."""
 
-    levels: tuple[int, ...]
+    levels: tuple[float, ...]
     reduction_factor: int
-    values: dict[int, dict[str, float]] = field(default_factory=dict)
+    values: dict[float, dict[str, float]] = field(default_factory=dict)
+    _ascending: dict[float, list[float]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def geometric(cls, grace: int, reduction_factor: int, epochs: int) -> Rungs:
-        """Rungs at grace, grace * factor, grace * factor^2 ... below the full budget."""
+    def geometric(cls, grace: float, reduction_factor: int, epochs: int) -> Rungs:
+        """Rungs at grace, grace * factor, grace * factor^2 ... below the full budget, wherever
+        these fall in an epoch."""
+        clock = Clock.meeting(grace)
         levels = []
-        level = grace
-        while level < epochs:
-            levels.append(level)
-            level *= reduction_factor
+        step = clock.step(grace)
+        while step < clock.step(epochs):
+            levels.append(clock.epoch(step))
+            step *= reduction_factor
         return cls(tuple(levels), reduction_factor)
 
     @classmethod
@@ -38,12 +43,14 @@ class Rungs:
             return cls((), search.reduction_factor)
         return cls.geometric(search.grace_epochs, search.reduction_factor, study.epochs)
 
-    def record(self, trial: str, epoch: int, value: float) -> None:
+    def record(self, trial: str, epoch: float, value: float) -> None:
         """Keep a value where `epoch` is a rung; the first one of a trial stands."""
-        if epoch in self.levels:
-            self.values.setdefault(epoch, {}).setdefault(trial, value)
+        rung = self.values.setdefault(epoch, {}) if epoch in self.levels else None
+        if rung is not None and trial not in rung:
+            rung[trial] = value
+            insort(self._ascending.setdefault(epoch, []), value)
 
-    def goes_on(self, trial: str, epoch: int) -> bool:
+    def goes_on(self, trial: str, epoch: float) -> bool:
         """Whether the trial is among the best at this epoch's rung; always true off the rungs.
 
         Of n values seen so far the best ceil(n / reduction_factor) go on, ties with the last of
@@ -53,5 +60,4 @@ class Rungs:
         if trial not in rung:
             return True
         places = math.ceil(len(rung) / self.reduction_factor)
-        cutoff = sorted(rung.values(), reverse=True)[places - 1]
-        return rung[trial] >= cutoff
+        return rung[trial] >= self._ascending[epoch][-places]

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from search.clock import epoch_text
 from search.effects import FactorEffect, Level, level_label
 from search.records import Record, best_record
 from spaces import Simplex, Space, Value
@@ -32,7 +33,7 @@ def trials_table(records: Sequence[Record], space: Space, limit: int | None = No
         table.add_row(
             record.id,
             record.state,
-            str(record.epoch or ""),
+            epoch_text(record.epoch) if record.epoch else "",
             score_text(record.last_score),
             score_text(record.best_score),
             _configuration(record, space),
@@ -87,11 +88,12 @@ def best_lines(records: Sequence[Record], space: Space) -> list[str]:
     so_far = "" if best.state == "completed" else " (none has completed yet)"
     lines = [
         f"Best: trial {best.id}{so_far}",
-        f"  score {score_text(best.last_score)} after epoch {best.epoch} of {config.epochs}, "
-        f"seed {config.seed}",
+        f"  score {score_text(best.last_score)} after epoch {epoch_text(best.epoch)} of "
+        f"{config.epochs}, seed {config.seed}",
     ]
-    if best.best_score != best.last_score:
-        lines.append(f"  its best epoch: {best.best_epoch}, score {score_text(best.best_score)}")
+    if best.best_epoch is not None and best.best_score != best.last_score:
+        epoch = epoch_text(best.best_epoch)
+        lines.append(f"  its best epoch: {epoch}, score {score_text(best.best_score)}")
     width = max(map(len, space.free), default=0)
     lines += [
         f"  {name:<{width}}  {value_text(best.values[name])}"

@@ -85,7 +85,7 @@ class TrialEvents:
             folder: the trial's own folder, made if it does not exist.
             config: the trial's values; None, for a factor without effect, is left out.
             domains: as given to `write_experiment`, which the values are shown like.
-            restored_step: the epoch that a resumed trial continues after; what was written of
+            restored_step: the step that a resumed trial continues after; what was written of
                 later ones is dropped.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class TrialEvents:
         """Write one scalar a metric at `epoch` (from 1), for a live TensorBoard to see.
 
         Args:
-            epoch: the trial's own count of epochs.
+            epoch: the trial's own count of epochs, or of steps where those have several.
             metrics: value by tag, for example `score/mean` or `train_loss/sst`.
             wall_time: seconds since 1970; now if left out.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -58,6 +59,12 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The first that waits. Tune's own choice looks at all trials, those that ended too."""
+        live = tune_controller.get_live_trials()
+        waiting = [trial for trial in live if trial.status == Trial.PENDING]
+        return min(waiting, key=lambda trial: int(trial.config["id"]), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if FAILURE in result:

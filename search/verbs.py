@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.records import Record, best_record
+from search.clock import epoch_text
+from search.records import Record
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
+from search.tally import Tally
 from spaces import (
     Space,
     StudyFile,
@@ -118,6 +119,8 @@ def _plain(name: str, value: Any) -> str:
         )
     if isinstance(value, Mapping):
         return "\n".join(f"{key}: {text}" for key, text in value.items()) or "none"
+    if name == "rungs":
+        return "\n".join(map(epoch_text, value)) or "none"
     if isinstance(value, list):
         return "\n".join(map(str, value)) or "none"
     return "varies" if value is None else str(value)
@@ -135,12 +138,13 @@ def search(given: argparse.Namespace) -> None:
     """Run a search or the rest of one; then its report."""
     study = load_study(given.study, given.overrides)
     given.dir = given.dir or Path("runs") / study.name
-    from search.report import write_report
     from search.run import run
 
     folder = StudyFolder(given.dir)
     quiet = given.quiet or given.json
     run(study, folder, given.address, quiet)
+    from search.report import write_report  # Not before: the trials need not wait for it.
+
     records = folder.records(study.space)
     page = write_report(folder)
     if given.json:
@@ -175,9 +179,11 @@ def status(given: argparse.Namespace) -> None:
     running = "a search is running" if summary["running"] else "no search is running"
     console.print(f"[bold]{study.name}[/]: {len(records)} of {summary['trials']} trials ({states})")
     spent, full = summary["epochs"], summary["epochs_without_stopping"]
-    console.print(f"{spent} epochs spent; {full} without stopping; {running}", highlight=False)
+    console.print(
+        f"{epoch_text(spent)} epochs spent; {full} without stopping; {running}", highlight=False
+    )
     for epoch, count in summary["rungs"].items():
-        console.print(f"rung at epoch {epoch}: {count} trials", highlight=False)
+        console.print(f"rung at epoch {epoch_text(epoch)}: {count} trials", highlight=False)
     if summary["seconds_left"] is not None:
         console.print(f"about {duration(summary['seconds_left'])} left", highlight=False)
     console.print(trials_table(records, study.space, limit=12))
@@ -222,9 +228,7 @@ def _print_results(study: StudyFile, records: Sequence[Record]) -> None:
 
 def _summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:
     """The machine-readable state of a study."""
-    from search.live import time_left
-
-    best = best_record(records)
+    tally = Tally(records)
     trials = study.search.trials
     if study.search.sampler == "grid":
         trials = min(trials, _count(study) or trials)
@@ -233,16 +237,16 @@ def _summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -
         "study": study.name,
         "folder": str(folder.path),
         "trials": trials,
-        "states": dict(Counter(record.state for record in records)),
-        "epochs": sum(record.epoch for record in records),
+        "states": dict(tally.counts),
+        "epochs": round(tally.epochs, 3),
         "epochs_without_stopping": trials * study.epochs,
         "rungs": {
             epoch: sum(epoch in record.scores for record in records)
             for epoch in Rungs.of(study).levels
         },
         "running": running,
-        "seconds_left": time_left(records, trials, study.epochs) if running else None,
-        "best": None if best is None else _as_dict(best),
+        "seconds_left": tally.seconds_left(trials, study.epochs) if running else None,
+        "best": None if tally.best is None else _as_dict(tally.best),
     }
 
 

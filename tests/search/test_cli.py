@@ -173,6 +173,32 @@ def test_status_tells_where_a_study_stands(
     assert "no search is running" in shown
 
 
+def test_parts_of_epochs_are_told_as_such(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, study_file: Path
+) -> None:
+    overrides = ["search.grace_epochs=0.25"]
+    planned = json_of(capsys, "plan", study_file, "--set", *overrides)
+    assert planned["rungs"] == [0.25, 0.75, 2.25]
+    study = load_study(study_file, overrides)
+    folder = StudyFolder(tmp_path / "parts")
+    folder.open(study)
+    ledger = Ledger(study, folder)
+    for epochs in ((0.25, 0.75, 1), (0.25,)):
+        trial = ledger.next()
+        assert trial is not None
+        folder.trial(trial.id).start(study.space.config(trial.values))
+        for epoch in epochs:
+            ledger.report(trial.id, epoch, 0.5)
+    state = json_of(capsys, "status", folder.path)
+    assert state["epochs"] == 1.25
+    assert state["rungs"] == {"0.25": 2, "0.75": 1, "2.25": 0}
+    assert state["best"]["epoch"] == 1
+    assert exit_code(["status", folder.path]) == 0
+    shown = capsys.readouterr().out
+    assert "1.25 epochs spent; 9 without stopping" in shown
+    assert "rung at epoch 0.75: 1 trials" in shown
+
+
 def test_status_says_that_a_search_is_running(
     capsys: pytest.CaptureFixture[str], searched: Path
 ) -> None:

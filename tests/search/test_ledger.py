@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 import search.ledger
 from search.ledger import Ledger
-from search.records import Record, mend_journal, open_journal
+from search.records import Record, mend_journal, open_journal, read_records
 from search.study_folder import StudyFolder
 from spaces import Config, StudyFile, Value, parse_study
 
@@ -124,6 +124,56 @@ def test_optuna_is_told_the_truth(open_ledger: Open) -> None:
         "running",
     ]
     assert [r.ended is None for r in ledger.records.values()] == [False, False, False, True]
+
+
+def test_parts_of_epochs_are_steps_in_the_journal_and_come_back(open_ledger: Open) -> None:
+    study = study_of(GRID, epochs=2, trials=3, grace_epochs=0.25)
+    ledger = open_ledger(study)
+    completed, stopped, half = (started(ledger) for _ in range(3))
+    scores = {0.25: 0.5, 0.75: 0.4, 1: 0.6, 2: 0.7}
+    assert all(ledger.report(completed.id, epoch, value) for epoch, value in scores.items())
+    ledger.end(completed.id)
+    assert not ledger.report(stopped.id, 0.25, 0.4)
+    ledger.end(stopped.id)
+    assert ledger.report(half.id, 0.25, 0.9)
+    ledger.folder.trial(half.id).start(config_of(ledger, half))
+    for epoch, value in ((0.25, 0.9), (0.75, 0.3)):  # the second is not told any more
+        ledger.folder.trial(half.id).record(epoch, metrics(value))
+
+    again = open_ledger(study)
+
+    assert [trial.intermediate_values for trial in stored(again)] == [
+        {1: 0.5, 3: 0.4, 4: 0.6, 8: 0.7},
+        {1: 0.4},
+        {1: 0.9, 3: 0.3},
+    ]
+    assert stored(again)[0].value == 0.7
+    assert [record.scores for record in again.records.values()] == [
+        scores,
+        {0.25: 0.4},
+        {0.25: 0.9, 0.75: 0.3},
+    ]
+    assert [record.state for record in again.records.values()] == [
+        "completed",
+        "stopped",
+        "stopped",
+    ]
+    assert [record.epoch for record in again.records.values()] == [2, 0.25, 0.75]
+    assert again.rungs.values == {
+        0.25: {"0000": 0.5, "0001": 0.4, "0002": 0.9},
+        0.75: {"0000": 0.4, "0002": 0.3},
+    }
+    read = read_records(again.folder.journal, study.space)
+    assert [(r.id, r.scores) for r in read] == [(r.id, r.scores) for r in again.records.values()]
+    storage = open_journal(again.folder.journal)
+    attributes = optuna.load_study(study_name=study.name, storage=storage).user_attrs
+    assert attributes == {"steps_per_epoch": 4}
+
+
+def test_whole_epochs_are_their_own_steps(open_ledger: Open) -> None:
+    ledger = open_ledger(study_of(GRID, trials=1, grace_epochs=2))
+    storage = open_journal(ledger.folder.journal)
+    assert optuna.load_study(study_name=ledger.study.name, storage=storage).user_attrs == {}
 
 
 def test_an_epoch_told_twice_counts_once(open_ledger: Open) -> None:

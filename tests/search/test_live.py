@@ -15,8 +15,8 @@ from rich.console import Console
 
 import search.live
 from search.ledger import Ledger
-from search.live import LiveView, Progress, duration, short, time_left
-from search.records import Record, State
+from search.live import LiveView, Progress, duration, short
+from search.records import Record
 from search.study_folder import StudyFolder
 from spaces import parse_study
 
@@ -80,13 +80,6 @@ def end(ledger: Ledger, scores: Mapping[int, float], failure: str | None) -> Non
     ledger.end(trial.id, failure)
 
 
-def record(
-    state: State, epoch: int, started: float | None = None, ended: float | None = None
-) -> Record:
-    scores = dict.fromkeys(range(1, epoch + 1), 0.5)
-    return Record("x", {}, state, scores, started=started, ended=ended)
-
-
 def test_the_summary_says_states_epochs_best_and_time(ledger: Ledger) -> None:
     summary = Progress(ledger).summary()
     assert summary.startswith(
@@ -103,22 +96,19 @@ def test_the_summary_of_a_study_that_begins(tmp_path: Path) -> None:
     assert Progress(Ledger(study, folder)).summary() == "0/12 trials (starting); 0 of 48 epochs"
 
 
-def test_time_left_by_hand() -> None:
-    ended = [record("completed", 4, 0, 40), record("stopped", 2, 10, 30)]  # 10 s an epoch, 3 each
-    assert time_left(ended, trials=2, epochs=4) == 0
-    assert time_left(ended, trials=4, epochs=4) == 2 * 3 * 10
-    running = [record("running", 1, 30), record("running", 3, 30)]
-    # 2 epochs and at least half a one are left, on two workers.
-    assert time_left([*ended, *running], trials=4, epochs=4) == 2.5 * 10 / 2
-    # The same with two more trials to come, and one that waits.
-    waiting = record("waiting", 0)
-    assert time_left([*ended, *running, waiting], trials=7, epochs=4) == (2.5 + 9) * 10 / 2
-
-
-def test_time_left_is_unknown_before_any_trial_has_ended() -> None:
-    assert time_left([], trials=4, epochs=4) is None
-    assert time_left([record("running", 3, 0)], trials=4, epochs=4) is None
-    assert time_left([record("failed", 0, 0, 5)], trials=4, epochs=4) is None
+def test_parts_of_epochs_are_told_as_such(tmp_path: Path) -> None:
+    tables = {"space": SPACE, "search": {"trials": 2, "grace_epochs": 0.1}}
+    study = parse_study(tables, "s", "s")
+    folder = StudyFolder(tmp_path / "study")
+    folder.open(study)
+    ledger = Ledger(study, folder)
+    end(ledger, {0.1: 0.5, 0.3: 0.4}, "its worker ended")
+    ledger.report(begin(ledger).id, 0.1, 0.6)
+    summary = Progress(ledger).summary()
+    assert "; 0.4 of 8 epochs; best 0.600 (trial 0001, epoch 0.1)" in summary
+    text = " ".join(shown_on_a_terminal(LiveView(ledger), 80))
+    assert re.search(r"0001 +best +0\.1/4 +0.600 ", text)
+    assert "0.4 epochs; 8 without stopping" in text
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from spaces import Space, UserError
 SPACE = Space.parse({"jaccard": [True, False]}, "here")
 
 
-def record(name: str, state: State, scores: Mapping[int, float]) -> Record:
+def record(name: str, state: State, scores: Mapping[float, float]) -> Record:
     return Record(name, {}, state, dict(scores))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from search.charts import LEFT, RIGHT, learning_curves
 from search.effects import common_epoch
 from search.ledger import Ledger
 from search.records import Record, read_records
@@ -223,6 +224,34 @@ def test_a_grid_is_shown_in_the_form_of_the_papers_table(tmp_path: Path) -> None
     assert {row["count"] for row in differences} == {"8"}
     assert differences[0]["factor"] == "shared_pair_head"
     assert float(differences[0]["mean"]) == pytest.approx(0.1)
+
+
+def test_parts_of_epochs_are_in_the_report(tmp_path: Path) -> None:
+    tables = {
+        "space": {"epochs": 2, "jaccard": [True, False]},
+        "search": {"trials": 2, "grace_epochs": 0.25},
+    }
+    folder, ledger = new_study(tmp_path / "parts", parse_study(tables, "parts", "the test"))
+    for scores in ({0.25: 0.5, 0.75: 0.6, 1: 0.7, 2: 0.65}, {0.25: 0.4}):
+        trial = ledger.next()
+        assert trial is not None
+        folder.trial(trial.id).start(ledger.study.space.config(trial.values))
+        for epoch, score in scores.items():
+            folder.trial(trial.id).record(epoch, metrics(score))
+            ledger.report(trial.id, epoch, score)
+        ledger.end(trial.id)
+    write_report(folder)
+    text = read_page(folder).text
+    assert "rungs at 0.25, 0.75" in text
+    assert "2.25 of 4 epochs trained" in text
+    assert "After epoch 0.25, all 2 trials" in text
+    assert [row["last_epoch"] for row in read_csv(folder, "trials.csv")] == ["2", "0.25"]
+    epochs = [row["epoch"] for row in read_csv(folder, "epochs.csv")]
+    assert epochs == ["0.25", "0.75", "1", "2", "0.25"]
+    records = read_records(folder.journal, ledger.study.space)
+    for curve in learning_curves(records, 2, "0000").curves:
+        assert curve.points[0][0] == LEFT
+        assert all(LEFT <= x <= RIGHT for x, _ in curve.points)
 
 
 def test_a_study_without_trials_has_a_report(tmp_path: Path) -> None:

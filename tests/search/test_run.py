@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from model import BEST, LAST, load_best
 from search.cli import main
+from search.clock import Clock, epoch_text
 from search.ledger import Ledger
 from search.records import open_journal, read_records
 from search.run import run
@@ -145,6 +146,33 @@ def test_a_finished_study_that_is_searched_again_does_nothing(searched: Ledger) 
     assert {r.id: r.scores for r in again.records.values()} == {
         r.id: r.scores for r in searched.records.values()
     }
+
+
+def test_hopeless_trials_end_inside_the_first_epoch(tiny_study: MakeStudy, tmp_path: Path) -> None:
+    study = tiny_study(
+        space={"head": "linear", "head_learning_rate": 3e-2, "seed": [0, 1, 2, 3]},
+        search={"sampler": "grid", "grace_epochs": 0.25},
+    )
+    ledger = run(study, StudyFolder(tmp_path / "run"), quiet=True)
+
+    assert {record.state for record in ledger.records.values()} == {"completed", "stopped"}
+    assert 0.25 in {record.epoch for record in ledger.records.values()}
+    clock = Clock(4)
+    for record in ledger.records.values():
+        whole = [0.25, 0.75, 1, 2, 2.25, 3]
+        assert list(record.scores) == whole[: whole.index(record.epoch) + 1]
+        trial = ledger.folder.trial(record.id)
+        assert {row["epoch"]: row["score/mean"] for row in trial.read()} == record.scores
+        assert '"epoch": 1.0' not in trial.metrics.read_text()
+        told = re.findall(r"INFO epoch ([\d.]+):", trial.log.read_text())
+        assert told == list(map(epoch_text, record.scores))
+        events = EventAccumulator(str(trial.path))
+        events.Reload()
+        shown = {event.step: event.value for event in events.Scalars("score/mean")}
+        steps = {clock.step(epoch): score for epoch, score in record.scores.items()}
+        assert shown == pytest.approx(steps)
+    stored = read_records(ledger.folder.journal, study.space)
+    assert [r.scores for r in stored] == [r.scores for r in ledger.records.values()]
 
 
 def test_the_search_s_json_is_one_document(

@@ -33,12 +33,19 @@ def arrive(rungs: Rungs, epoch: int, values: list[float]) -> list[bool]:
         (2, 2, 16, (2, 4, 8)),
         (4, 3, 4, ()),
         (1, 2, 1, ()),
+        (0.25, 3, 8, (0.25, 0.75, 2.25, 6.75)),
+        (0.5, 2, 4, (0.5, 1, 2)),
+        (1 / 3, 3, 4, (1 / 3, 1, 3)),
+        (0.1, 3, 3, (0.1, 0.3, 0.9, 2.7)),  # and not 0.30000000000000004
+        (1.5, 2, 6, (1.5, 3)),
     ],
 )
 def test_levels_grow_by_the_factor_below_the_full_budget(
-    grace: int, factor: int, epochs: int, levels: tuple[int, ...]
+    grace: float, factor: int, epochs: int, levels: tuple[float, ...]
 ) -> None:
-    assert Rungs.geometric(grace, factor, epochs).levels == levels
+    found = Rungs.geometric(grace, factor, epochs).levels
+    assert found == levels
+    assert list(map(type, found)) == list(map(type, levels))
 
 
 def test_a_study_says_where_its_rungs_are() -> None:
@@ -48,6 +55,14 @@ def test_a_study_says_where_its_rungs_are() -> None:
     assert (rungs.levels, rungs.reduction_factor) == ((2, 4), 2)
     search |= {"scheduler": "none"}
     assert Rungs.of(parse_study({"space": space, "search": search}, "s", "s")).levels == ()
+
+
+def test_a_rung_inside_an_epoch_compares_its_own_values() -> None:
+    rungs = Rungs.geometric(0.25, 2, 2)
+    assert arrive(rungs, 0.25, [0.9, 0.8]) == [True, False]
+    assert arrive(rungs, 0.5, [0.1, 0.05]) == [True, False]
+    assert arrive(rungs, 0.75, [0.0]) == [True]
+    assert list(rungs.values) == [0.25, 0.5]
 
 
 def test_one_in_three_goes_on() -> None:

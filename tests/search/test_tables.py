@@ -92,4 +92,8 @@ def test_the_best_is_told_in_lines_that_fit(wide: tuple[Space, list[Record]]) ->
     assert "0.700 after epoch 25 of 25, seed 0" in lines[1]
     assert "24, score 0.800" in lines[2]
     assert any(line.split() == ["loss_weights", "0.12/0.28/0.60"] for line in lines)
+    part = Record("0000", records[0].values, "running", {0.25: 0.7, 0.75: 0.6})
+    assert "0.600 after epoch 0.75 of 25" in best_lines([part], space)[1]
+    assert "0.25, score 0.700" in best_lines([part], space)[2]
+    assert "0.75" in render(trials_table([part], space)).split()
     assert best_lines([], space) == ["No trial has a score yet."]

@@ -1,0 +1,269 @@
+"""What a trial costs beside its training: cold start, gap to the next one, memory, open files.
+
+    python -m benchmarks.trial [--quick] [--data FOLDER] [--trials 200]
+
+Trials are the real ones of a search, of one update with the packaged encoder, each on one thread.
+"First update" is the moment before it, with everything built and read. Private memory is what no
+other process shares: the corpus and the initial weights, which lie once in Ray's object store, are
+not in it. The peer is a trial of Ray Tune as its users write it (`benchmarks/stock_trial.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import ray
+
+from benchmarks.machine import machine
+from benchmarks.processes import open_files, private_bytes
+from benchmarks.stock_trial import stock_gaps
+from model import DEV, Corpus, Metrics, Save, load_material, train
+from search.ledger import Ledger
+from search.ray_trial import Shared
+from search.run import _WORKER_ENVIRONMENT, _search
+from search.study_folder import StudyFolder
+from spaces import StudyFile, parse_study
+
+_SECONDS = 300  # how long a cold start may take
+_DEV = 64  # examples of a task that a trial is evaluated on
+_BATCH = 8
+
+Marks = list[dict[str, Any]]
+"""Of each trial, in order: its process, what that held, and when the trial began and ended."""
+
+
+def cold_start(data: str, folder: Path, cache: Path) -> dict[str, float]:
+    """Seconds from the command to the end of each phase, and last to the first update."""
+    command = [sys.executable, "-m", "search.cli", "search", "quickstart", "--quiet"]
+    command += ["--set", f"data.path={data}", "--dir", str(folder)]
+    started = time.time()
+    search = subprocess.Popen(
+        command,
+        env=os.environ | {"ABLATUNE_CACHE": str(cache)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not any("training from" in log for log in _texts(folder)):
+            if search.poll() is not None or time.time() - started > _SECONDS:
+                raise SystemExit(f"No trial of {' '.join(command)} came to its first update.")
+            time.sleep(0.02)
+        phases = {
+            "libraries of the driver": r"study \w+:",
+            "data and encoder": "read data and encoder",
+            "Ray": "Ray is up",
+            "worker with its libraries": "worker process",
+            "first update": "training from",
+        }
+        lines = [line for text in _texts(folder) for line in text.splitlines()]
+        return {
+            phase: min(_time(line) for line in lines if re.search(pattern, line)) - started
+            for phase, pattern in phases.items()
+        }
+    finally:
+        search.send_signal(signal.SIGINT)
+        search.wait()
+
+
+def _texts(folder: Path) -> list[str]:
+    logs = [folder / "log.txt", *folder.glob("trials/*/log.txt")]
+    return [log.read_text(encoding="utf-8") for log in logs if log.exists()]
+
+
+def _time(line: str) -> float:
+    """Seconds since 1970 at which a log's line was written."""
+    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+
+
+def marked_train(
+    config: Any, tasks: Any, corpus: Corpus, *given: Any, marks: Path, workers: int, **more: Any
+) -> None:
+    """The training of a trial, evaluated on few examples, that leaves a mark and ends when all
+    workers have left one."""
+    mark = {"process": os.getpid(), "before": private_bytes(), "files": open_files()}
+    encoder, accelerator, report = given
+    splits = {
+        task: {**by_split, DEV: by_split[DEV].rows(slice(_DEV))}  # type: ignore[arg-type]
+        for task, by_split in corpus.splits.items()
+    }
+
+    def marked_report(epoch: float, metrics: Metrics, save: Save) -> bool:
+        mark["training"] = private_bytes()
+        with marks.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(mark) + "\n")
+        deadline = time.monotonic() + _SECONDS
+        while len({m["process"] for m in _read(marks)}) < workers and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return bool(report(epoch, metrics, save))
+
+    few = replace(corpus, splits=splits)
+    train(config, tasks, few, encoder, accelerator, marked_report, **more)
+
+
+def search_trials(data: str, trials: int, workers: int, scratch: Path) -> tuple[Marks, list[float]]:
+    """Run trials in so many workers; their marks, and each worker's gaps between trials in
+    seconds."""
+    study = _study(data, trials, workers)
+    folder = StudyFolder(scratch / f"{workers} workers")
+    folder.open(study)
+    material = load_material(study)
+    file = folder.path / "marks.jsonl"
+    training = partial(marked_train, marks=file, workers=workers)
+    with _ray(workers):
+        _search(
+            Ledger(study, folder),
+            Shared(study, folder, material.corpus, material.encoder, training),
+            quiet=True,
+        )
+    return _read(file), _gaps(folder)
+
+
+def _read(marks: Path) -> Marks:
+    return [json.loads(line) for line in marks.read_text(encoding="utf-8").splitlines()]
+
+
+def _gaps(folder: StudyFolder) -> list[float]:
+    """From the last line of a trial's log to the first update of the same process's next."""
+    ended: dict[str, float] = {}
+    gaps = []
+    for log in sorted(folder.trials.glob("*/log.txt")):
+        text = log.read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if re.match(r"\d{4}-", line)]
+        (process,) = re.findall(r"worker process (\d+)", text)
+        if process in ended:
+            first = next(line for line in lines if "training from" in line)
+            gaps.append(_time(first) - ended[process])
+        ended[process] = _time(lines[-1])
+    return gaps
+
+
+def _study(data: str, trials: int, workers: int) -> StudyFile:
+    tables: dict[str, Mapping[str, Any]] = {
+        "data": {"path": data},
+        "space": {
+            "pooling": ["mean", "cls", "max"],
+            "jaccard": [True, False],
+            "encoder_learning_rate": {"low": 1e-6, "high": 1e-4, "log": True},
+            "batch_size": _BATCH,
+            "samples_per_epoch": _BATCH,
+            "epochs": 1,
+        },
+        "search": {"trials": trials, "scheduler": "none", "keep": 1},
+        "resources": {"concurrent": workers},
+    }
+    return parse_study(tables, "costs", "costs")
+
+
+@contextmanager
+def _ray(cpus: int) -> Iterator[None]:
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def show(result: dict[str, Any]) -> None:
+    about = result["machine"]
+    print(f"{about['cpu']}, {os.cpu_count()} cores, load before {about['load']:.1f}, ", end="")
+    print(f"torch {about['torch']}, data: {result['data']}\n")
+    print(f"{'cold start: seconds from the command':45} {'corpus new':>12} {'on disk':>12}")
+    for phase in result["cold_start"]["corpus on disk"]:
+        first, second = (seconds[phase] for seconds in result["cold_start"].values())
+        print(f"  {phase:43} {first:12.1f} {second:12.1f}")
+    print(f"\n{'from a trial to the next: seconds':45} {'median':>12} {'min-max':>12}")
+    for name, gaps in result["gaps"].items():
+        span = f"{gaps['min']:.2f}-{gaps['max']:.2f}"
+        print(f"  {name:43} {gaps['median']:12.2f} {span:>12}")
+    print(f"\n{'private memory of a worker: MiB':45} {'training':>12} {'between':>12}")
+    for workers, held in result["memory"].items():
+        print(
+            f"  {workers + ' workers, largest':43} {held['training']:12.0f} {held['between']:12.0f}"
+        )
+    print(f"\n{'one worker, at the start of trial':45} {'private MiB':>12} {'open files':>12}")
+    for trial, held in result["growth"].items():
+        print(f"  {trial:43} {held['private_mib']:12.0f} {held['open_files']:12}")
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _memory(marks: Marks) -> dict[str, float]:
+    return {
+        "training": max(mark["training"] for mark in marks) / 2**20,
+        "between": max(mark["before"] for mark in marks) / 2**20,
+    }
+
+
+def _growth(marks: Marks) -> dict[str, dict[str, float]]:
+    trials = sorted({1, 2, 10, 50, 100, 200, len(marks)})
+    return {
+        str(trial): {
+            "private_mib": marks[trial - 1]["before"] / 2**20,
+            "open_files": marks[trial - 1]["files"],
+        }
+        for trial in trials
+        if trial <= len(marks)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="20 trials: a minute or two")
+    parser.add_argument("--data", default="embedded", metavar="FOLDER")
+    parser.add_argument("--trials", type=int, default=200)
+    options = parser.parse_args()
+    trials = 20 if options.quick else options.trials
+    about = machine() | {"load": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
+        scratch = Path(name)
+        os.environ["ABLATUNE_CACHE"] = str(scratch / "cache")
+        cold = {
+            corpus: cold_start(options.data, scratch / corpus, scratch / "cache")
+            for corpus in ("corpus new", "corpus on disk")
+        }
+        one, gaps = search_trials(options.data, trials, 1, scratch)
+        several = {}
+        for workers in (2,) if options.quick else (2, 8):
+            several[str(workers)], _ = search_trials(options.data, 2 * workers, workers, scratch)
+    with _ray(1):
+        stock = stock_gaps(options.data, 3 if options.quick else 6)
+    result = {
+        "benchmark": "trial",
+        "machine": about,
+        "data": "embedded" if options.data == "embedded" else "folder",
+        "cold_start": cold,
+        "gaps": {"ablatune": _spread(gaps), "stock trial of Ray Tune": _spread(stock)},
+        "memory": {workers: _memory(marks) for workers, marks in several.items()},
+        "growth": _growth(one),
+    }
+    show(result)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
