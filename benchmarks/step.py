@@ -66,45 +66,48 @@ def variants(work: Workload) -> list[Callable[[Update], None]]:
     ]
 
 
-def measure(contenders: Sequence[Any], updates: Sequence[Update]) -> dict[str, list[float]]:
-    """CPU-seconds of each update by variant; the first update warms up and is left out.
+Times = dict[str, dict[int, float]]
+"""CPU-seconds of the updates by variant and round."""
 
-    The course's loop, the slowest by far, is not warmed up: the first of its own padded shapes is
-    as good as any.
+
+def measure(contenders: Sequence[Any], updates: Sequence[Update], warm: int) -> Times:
+    """Time each variant on each update but the first `warm`, which come before, so that nobody
+    pays in it for what a training pays once.
+
+    The course's loop, the slowest by far, takes part in every third round only, and is warmed up
+    with a few examples: its shapes are always the same.
     """
-    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    times: Times = {contender.name: {} for contender in contenders}
     for number, update in enumerate(updates):
         for contender in contenders:
-            if number == 0 and isinstance(contender, CourseLoop):
-                small = {task: examples[:4] for task, examples in update.items()}
-                contender(small)
-                continue
+            given = update
+            if isinstance(contender, CourseLoop):
+                if number < warm:
+                    given = {task: examples[:4] for task, examples in update.items()}
+                elif (number - warm) % 3:
+                    continue
             started = time.process_time()
-            contender(update)
-            if number:
-                times[contender.name].append(time.process_time() - started)
+            contender(given)
+            if number >= warm:
+                times[contender.name][number] = time.process_time() - started
     return times
 
 
-def summary(times: dict[str, list[float]], work: Workload) -> list[dict[str, Any]]:
+def summary(times: Times, work: Workload) -> list[dict[str, Any]]:
     """A row of results for each variant."""
     examples = work.config.batch_size * len(TASKS)
     ours = times["ablatune, bf16"]
-    rows = []
-    for name, taken in times.items():
-        rates = [examples / seconds for seconds in taken]
-        ratios = [seconds / base for seconds, base in zip(taken, ours, strict=True)]
-        rows.append(
-            {
-                "variant": name,
-                "examples_per_cpu_second": _spread(rates),
-                "times_ours": _spread(ratios),
-            }
-        )
-    return rows
+    return [
+        {
+            "variant": name,
+            "examples_per_cpu_second": _spread([examples / t for t in taken.values()]),
+            "times_ours": _spread([t / ours[number] for number, t in taken.items()]),
+        }
+        for name, taken in times.items()
+    ]
 
 
-def shares(times: dict[str, list[float]], work: Workload, repeats: int) -> dict[str, Any]:
+def shares(times: Times, work: Workload, repeats: int) -> dict[str, Any]:
     """GFLOP per CPU-second of the bare products and of our updates, and the ratio of the two."""
     tokens = round(statistics.mean(work.tokens))
     shape = work.encoder.shape
@@ -113,7 +116,7 @@ def shares(times: dict[str, list[float]], work: Workload, repeats: int) -> dict[
     for name, dtype in _DTYPES.items():
         rate = gemm_rate(shape, tokens, dtype, repeats)
         taken = times[f"ablatune, {name}"]
-        work_rates = [6 * body * n / s for n, s in zip(work.tokens[1:], taken, strict=True)]
+        work_rates = [6 * body * work.tokens[number] / t for number, t in taken.items()]
         found[name] = {
             "gemm_gflops": rate / 1e9,
             "step_gflops": statistics.median(work_rates) / 1e9,
@@ -162,9 +165,9 @@ def main() -> None:
     disable_progress_bar()
     set_verbosity_error()
     logging.getLogger("torch").setLevel(logging.ERROR)
-    rounds = 2 if options.quick else options.rounds
-    work = workload(options.data, rounds + 1, options.batch_size)
-    times = measure(variants(work), work.updates)
+    warm, rounds = (2, 2) if options.quick else (8, options.rounds)
+    work = workload(options.data, warm + rounds, options.batch_size)
+    times = measure(variants(work), work.updates, warm)
     result = {
         "benchmark": "step",
         "machine": machine() | {"bf16_in_hardware": has_bf16()},

@@ -25,7 +25,7 @@ from search.ray_trial import Shared, run_trial
 from search.records import Record
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
-from search.tune_adapters import LedgerScheduler, LedgerSearcher
+from search.tune_adapters import LedgerScheduler, LedgerSearcher, one_snapshot
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
@@ -123,7 +123,8 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         )
         view.start()
         try:
-            tuner.fit()
+            with one_snapshot():
+                tuner.fit()
         finally:
             view.stop()
     if any(record.ended is None for record in ledger.records.values()):

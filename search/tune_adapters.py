@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -14,6 +16,27 @@ from search.ray_trial import EPOCH, FAILURE, SCORE
 from search.records import Record
 
 Ended = Callable[[Record], None]
+
+
+@contextmanager
+def one_snapshot() -> Iterator[None]:
+    """Keep Tune from writing down the state of all its trials again and again: a tenth of the
+    driver's work, for what nobody reads, since the journal and the trials' folders are the truth.
+    It gets the one file that it asks for at its end."""
+    write = TuneController.checkpoint
+    taken = False
+
+    def checkpoint(controller: TuneController, force: bool = False, wait: bool = False) -> None:
+        nonlocal taken
+        if not taken:
+            taken = True
+            write(controller, force=True, wait=True)
+
+    TuneController.checkpoint = checkpoint
+    try:
+        yield
+    finally:
+        TuneController.checkpoint = write
 
 
 class Unsaved:
