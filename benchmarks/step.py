@@ -45,7 +45,7 @@ class Ours:
         self.name = f"ablatune, {precision}"
         AcceleratorState._reset_state(reset_partial_state=True)  # One precision a process, else.
         accelerator = make_accelerator(precision)
-        self.step = Step(work.config, ALL_TASKS, work.encoder, accelerator)
+        self.step = Step(work.config, ALL_TASKS, work.encoder, accelerator, len(work.updates))
         self.step.network.train()
         self.batches = enumerate(work.batches())
 

@@ -20,7 +20,8 @@ from model import (
     load_encoder,
     load_tokenizer,
 )
-from model.batches import Batch, draw, epoch_batches
+from model.batches import Batch, epoch_batches
+from model.sampling import draw
 from spaces import Config, DataSettings
 
 TASKS = tuple(task.name for task in ALL_TASKS)

@@ -6,6 +6,9 @@ N processes compute what one does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -30,7 +33,8 @@ class BatchNorm(nn.BatchNorm1d):
         if not alone:
             squares = _sum(squares)
         variance = squares / count
-        self._track(mean.detach(), variance.detach(), count)
+        if self.track_running_stats:
+            self._track(mean.detach(), variance.detach(), count)
         normalised = (input - mean) * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias, normalised, self.weight)
 
@@ -44,6 +48,19 @@ class BatchNorm(nn.BatchNorm1d):
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(unbiased, self.momentum)
         self.num_batches_tracked.add_(1)
+
+
+@contextmanager
+def untracked(network: nn.Module) -> Iterator[None]:
+    """Leave running statistics as they are: what passes has passed before, or is no data."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 class _Sum(Function):

@@ -1,8 +1,9 @@
 """Checkpoints: the best weights and what it takes to go on, each one file, written atomically.
 
-`best.safetensors` holds the weights of the best evaluation. `last.pt` holds everything that the
-next update needs, as plain tensors and numbers (`torch.load(..., weights_only=True)` opens it).
-There is no generator state: an update's random numbers come from the seed and its own number.
+`best.safetensors` holds all weights of the best evaluation, LoRA's beside those that they adapt and
+not merged, so that a score can be had again to the bit. `last.pt` holds everything that the next
+update needs, as plain tensors and numbers (`torch.load(..., weights_only=True)` opens it). There is
+no generator state: an update's random numbers come from the seed and its own number.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -51,6 +52,8 @@ class Corpus:
     tokens: np.ndarray
     offsets: np.ndarray
     splits: Mapping[str, Mapping[str, Split]]
+    separators: int = 1
+    """How many [SEP] the tokenizer puts between the sentences of a pair: BERT's 1, RoBERTa's 2."""
 
     def sentence(self, number: int, max_length: int) -> np.ndarray:
         """int32 (length,), cut to `max_length` tokens with the closing [SEP] kept."""
@@ -65,6 +68,27 @@ class Corpus:
         if not extra_data or EXTRA not in splits:
             return splits[TRAIN]
         return _joined(splits[TRAIN], splits[EXTRA])
+
+    @cached_property
+    def inputs(self) -> np.ndarray:
+        """int64 (inputs,): the different inputs of all examples, single sentences and pairs, each
+        as one number, in order."""
+        splits = [split for by_split in self.splits.values() for split in by_split.values()]
+        return np.unique(np.concatenate([self._codes(split) for split in splits]))
+
+    def input_numbers(self, split: Split) -> np.ndarray:
+        """int64 (examples,): the place of each example's input in `inputs`."""
+        return np.searchsorted(self.inputs, self._codes(split))
+
+    def input_sentences(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sentences of the inputs at these places, each int64 (inputs,); the second one of a
+        single sentence is -1."""
+        first, second = np.divmod(self.inputs[numbers], len(self.offsets))
+        return first, second - 1
+
+    def _codes(self, split: Split) -> np.ndarray:
+        second = -1 if split.second is None else split.second.astype(np.int64)
+        return split.first.astype(np.int64) * len(self.offsets) + second + 1
 
     @property
     def has_extra(self) -> bool:
@@ -100,7 +124,7 @@ def build_corpus(dataset: Dataset, tokenizer: Tokenizer) -> Corpus:
     }
     for task, examples in dataset.extra.items():
         splits[task][EXTRA] = split(examples)
-    return Corpus(tokens, offsets, splits)
+    return Corpus(tokens, offsets, splits, tokenizer.num_special_tokens_to_add(is_pair=True) - 2)
 
 
 def jaccard(first: frozenset[int], second: frozenset[int]) -> float:

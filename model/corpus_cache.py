@@ -81,7 +81,11 @@ def _file(key: str) -> Path:
 
 
 def _arrays(corpus: Corpus) -> dict[str, np.ndarray]:
-    arrays = {"tokens": corpus.tokens, "offsets": corpus.offsets}
+    arrays = {
+        "tokens": corpus.tokens,
+        "offsets": corpus.offsets,
+        "separators": np.array(corpus.separators),
+    }
     for task, by_split in corpus.splits.items():
         for name, split in by_split.items():
             for column, values in vars(split).items():
@@ -91,7 +95,7 @@ def _arrays(corpus: Corpus) -> dict[str, np.ndarray]:
 
 
 def _corpus(arrays: dict[str, np.ndarray]) -> Corpus:
-    tokens, offsets = arrays.pop("tokens"), arrays.pop("offsets")
+    tokens, offsets, separators = (arrays.pop(n) for n in ("tokens", "offsets", "separators"))
     columns: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     for key, values in arrays.items():
         task, name, column = key.split("/")
@@ -102,4 +106,4 @@ def _corpus(arrays: dict[str, np.ndarray]) -> Corpus:
         splits.setdefault(task, {})[name] = Split(
             found["first"], second, found["labels"], found["jaccard"]
         )
-    return Corpus(tokens, offsets, splits)
+    return Corpus(tokens, offsets, splits, int(separators))

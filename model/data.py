@@ -35,19 +35,20 @@ def load_material(study: StudyFile) -> Material:
             the space.
     """
     encoder = load_encoder(study.encoder.name)
-    for value in _levels(study, "trainable_layers"):
-        if isinstance(value, int) and value > encoder.shape.layers:
-            raise UserError(
-                f"trainable_layers allows {value}, but the encoder {encoder.name} has "
-                f"{encoder.shape.layers} layers."
-            )
+    for factor in ("trainable_layers", "reinitialized_layers", "pooled_layers"):
+        for value in _levels(study, factor):
+            if isinstance(value, int) and value > encoder.shape.layers:
+                raise UserError(
+                    f"{factor} allows {value}, but the encoder {encoder.name} has "
+                    f"{encoder.shape.layers} layers."
+                )
     for value in _levels(study, "max_length"):
         if value > encoder.shape.positions:
             raise UserError(
                 f"max_length allows {value}, but the encoder {encoder.name} reads at most "
                 f"{encoder.shape.positions} tokens."
             )
-    with_extra = True in _levels(study, "extra_data")
+    with_extra = any(_levels(study, "extra_data"))
     corpus, skipped = _load_corpus(study.data, with_extra, load_tokenizer(encoder))
     return Material(corpus, encoder, skipped)
 

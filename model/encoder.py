@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import attend
 from model.dropout import Dropout
 from model.embedding import Embedding
 from model.linear import Linear
+from model.packed_encoder import EncoderSize, PackedEncoder
 from model.packing import Flat, Grouped, Packed
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderShape:
+class EncoderShape(EncoderSize):
     """What determines the parameters of an encoder and the function that they compute."""
 
-    vocabulary: int
-    hidden: int
-    layers: int
     heads: int
     intermediate: int
-    positions: int = 512
-    """The longest sentence, in tokens."""
-    token_types: int = 2
     layer_norm_eps: float = 1e-12
     activation: str = "gelu"
     """A name in transformers' `ACT2FN`; "gelu" is the exact one."""
@@ -38,11 +35,11 @@ class EncoderShape:
             )
 
 
-class Encoder(nn.Module):
-    """Embeddings and layers; either can be frozen, moved or decayed on its own.
+class Encoder(PackedEncoder):
+    """BERT's. Both dropouts are probabilities, active in training mode only."""
 
-    `hidden_dropout` and `attention_dropout` are probabilities, active in training mode only.
-    """
+    shape: EncoderShape
+    embeddings: Embeddings
 
     def __init__(
         self, shape: EncoderShape, hidden_dropout: float = 0.1, attention_dropout: float = 0.1
@@ -55,23 +52,23 @@ class Encoder(nn.Module):
             Layer(shape, hidden_dropout, attention_dropout) for _ in range(shape.layers)
         )
 
-    def forward(self, packed: Packed, token_types: Tensor | None = None) -> Tensor:
-        """The last layer's states, (total, hidden), in the order of the tokens given.
+    @property
+    def word(self) -> Embedding:
+        """The table of word embeddings."""
+        return self.embeddings.word
 
-        `token_types` is int64 (total,), all 0 where None. Under bf16 autocast on a CPU the result
-        is bf16. Raises ValueError for a sentence longer than the encoder's positions.
-        """
-        longest = int(packed.lengths.max())
-        if longest > self.shape.positions:
-            raise ValueError(
-                f"A sentence of {longest} tokens is longer than the encoder's "
-                f"{self.shape.positions} positions."
-            )
+    def forward(self, packed: Packed, noise: Tensor | None = None, averaged: int = 1) -> Tensor:
+        """As `PackedEncoder.forward` says. Under bf16 autocast on a CPU one layer's states are
+        bf16, and a mean is fp32."""
+        self.check_lengths(packed)
         layout = packed.flat if self._runs_flat(packed.tokens) else packed.grouped
-        states: Tensor = self.embeddings(packed.tokens, token_types, packed.positions)
+        types = self.token_types(packed)
+        states: Tensor = self.embeddings(packed.tokens, types, packed.positions, noise)
+        last: deque[Tensor] = deque(maxlen=averaged)
         for layer in self.layers:
             states = layer(states, layout)
-        return states
+            last.append(states)
+        return states if averaged == 1 else torch.stack([s.float() for s in last]).mean(0)
 
     def _runs_flat(self, tokens: Tensor) -> bool:
         """Whether attention can skip padding altogether.
@@ -101,9 +98,16 @@ class Embeddings(nn.Module):
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.layer_norm_eps)
         self.dropout = Dropout(dropout)
 
-    def forward(self, tokens: Tensor, token_types: Tensor | None, positions: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        token_types: Tensor | None,
+        positions: Tensor,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        word = self.word(tokens) if noise is None else self.word(tokens) + noise
         kind = self.token_type.weight[0] if token_types is None else self.token_type(token_types)
-        states = self.norm(self.word(tokens) + self.position(positions) + kind)  # (tokens, hidden)
+        states = self.norm(word + self.position(positions) + kind)  # (tokens, hidden)
         # Autocast leaves lookups alone, and one fp32 term would keep every residual sum in fp32.
         dropped: Tensor = self.dropout(_autocast(states))  # (tokens, hidden)
         return dropped
@@ -170,17 +174,16 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor) -> Tensor:
-        # (tokens, intermediate)
-        inner = (
-            self.activation(self.expand(states)) if self.activation else self.expand.gelu(states)
-        )
+        inner = self._expanded(states)  # (tokens, intermediate)
         result: Tensor = self.norm(states + self.dropout(self.contract(inner)))  # (tokens, hidden)
         return result
 
     def _expanded(self, states: Tensor) -> Tensor:
-        if self.activation is None:
+        if self.activation is not None:
+            return self.activation(self.expand(states))
+        if isinstance(self.expand, Linear):
             return self.expand.gelu(states)
-        return self.activation(self.expand(states))
+        return F.gelu(self.expand(states))  # an adapted map, see `add_lora`
 
 
 Layout = Flat | Grouped

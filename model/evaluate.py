@@ -1,4 +1,4 @@
-"""Scoring a network: each different sentence is encoded once, packed with its like."""
+"""Scoring a network: each different sequence is encoded once, packed with its like."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from model.batches import Embedded
-from model.corpus import Corpus
 from model.device import to_device
 from model.linear import ROWS
 from model.network import Network
-from model.packing import pack
+from model.sequences import Sequences
 from model.tasks import Task
 
 _TOKENS_AT_ONCE = 2 * ROWS  # a sixth less CPU time than at 8,192
@@ -35,9 +34,8 @@ class Evaluation:
 def evaluate(
     network: Network,
     tasks: Sequence[Task],
-    corpus: Corpus,
+    sequences: Sequences,
     split: str,
-    max_length: int,
     accelerator: Accelerator,
     frozen: Embedded | None = None,
 ) -> dict[str, Evaluation]:
@@ -48,16 +46,17 @@ def evaluate(
     """
     network.eval()
     device = accelerator.device
-    parts = {task.name: corpus.splits[task.name][split] for task in tasks}
-    numbers = np.unique(np.concatenate([part.sentences() for part in parts.values()]))
+    parts = {task.name: sequences.corpus.splits[task.name][split] for task in tasks}
+    wanted = {name: sequences.numbers(part) for name, part in parts.items()}
+    numbers = np.unique(np.concatenate([*wanted.values()]))
     if frozen is None:
-        table = embed_sentences(network, corpus, numbers, max_length, accelerator)
+        table = embed(network, sequences, numbers, accelerator)
     else:
         frozen.prepare(numbers)
         table = frozen(numbers)
     inputs = {}
     for name, part in parts.items():
-        rows = to_device(np.searchsorted(numbers, part.sentences()), device)
+        rows = to_device(np.searchsorted(numbers, wanted[name]), device)
         inputs[name] = table[rows], to_device(part.jaccard, device)
     outputs = network.head_outputs(inputs)
     results = {}
@@ -70,28 +69,24 @@ def evaluate(
     return results
 
 
-def embed_sentences(
-    network: Network,
-    corpus: Corpus,
-    numbers: np.ndarray,
-    max_length: int,
-    accelerator: Accelerator,
+def embed(
+    network: Network, sequences: Sequences, numbers: np.ndarray, accelerator: Accelerator
 ) -> Tensor:
-    """fp32 (sentences, hidden) of the sentences `numbers`; each process encodes its share.
+    """fp32 (sequences, hidden) of the sequences `numbers`; each process encodes its share.
 
-    On one machine and in one precision a sentence's embedding is the same, bit for bit, in
+    On one machine and in one precision a sequence's embedding is the same, bit for bit, in
     whatever company it is embedded: the products always have the same shapes.
     """
     device = accelerator.device
-    lengths = np.minimum(np.diff(corpus.offsets)[numbers], max_length)
+    lengths = sequences.lengths(numbers)
     order = np.argsort(-lengths, kind="stable")  # longest first: the most memory at once
     mine = order[accelerator.process_index :: accelerator.num_processes]
     table = torch.zeros(len(numbers), network.encoder.shape.hidden, device=device)
     for chunk in _chunks(mine, lengths):
-        sentences = [corpus.sentence(int(number), max_length) for number in numbers[chunk]]
-        packed = pack(sentences + _filling(_TOKENS_AT_ONCE - int(lengths[chunk].sum())))
+        filling = _filling(_TOKENS_AT_ONCE - int(lengths[chunk].sum()))
+        packed = sequences.pack(numbers[chunk], device, filling)
         with accelerator.autocast():
-            embedded = network.embed(packed.pin_memory().to(device, non_blocking=True))
+            embedded = network.embed(packed)
         table[to_device(chunk, device)] = embedded[: len(chunk)]
     if accelerator.num_processes > 1:
         table = accelerator.reduce(table)
@@ -110,6 +105,6 @@ def _chunks(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _filling(tokens: int) -> list[np.ndarray]:
-    """Sentences of nothing, `tokens` long together."""
+    """Sequences of nothing, `tokens` long together."""
     lengths = [_FILLING] * (tokens // _FILLING) + [tokens % _FILLING]
     return [np.zeros(length, dtype=np.int32) for length in lengths if length]

@@ -1,8 +1,8 @@
-"""The embeddings of a frozen encoder: every sentence is encoded once and for all.
+"""The embeddings of a frozen encoder: every sequence is encoded once and for all.
 
 They lie in a file of the cache, which the trials of a machine share, of this study and of others:
-whoever needs a sentence first encodes it. An embedding does not depend on its company (see
-`embed_sentences`), so neither does a score depend on who came first.
+whoever needs a sequence first encodes it. An embedding does not depend on its company (see
+`embed`), so neither does a score depend on who came first.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from model.cache import cache_folder, drop_oldest
-from model.corpus import Corpus
 from model.device import to_device
-from model.evaluate import embed_sentences
+from model.evaluate import embed
 from model.network import Network
+from model.pooling import Pooling
 from model.pretrained import Pretrained
+from model.sequences import Sequences
 
 _KEPT = 4  # files
 
 
 class FrozenEmbeddings:
-    """The sentences of a corpus as a network embeds them whose encoder is not trained.
+    """The sequences of a corpus as a network embeds them whose encoder is not trained.
 
     Each row of the file is an embedding and its checksum: what another process has half written,
     or a machine lost as it went down, is not there.
@@ -38,37 +39,33 @@ class FrozenEmbeddings:
         self,
         network: Network,
         encoder: Pretrained,
-        corpus: Corpus,
-        max_length: int,
+        sequences: Sequences,
         accelerator: Accelerator,
     ) -> None:
-        self._network, self._corpus, self._max_length = network, corpus, max_length
-        self._accelerator = accelerator
-        shape = len(corpus.offsets) - 1, encoder.shape.hidden + 1
+        self._network, self._sequences, self._accelerator = network, sequences, accelerator
+        shape = len(sequences), encoder.shape.hidden + 1
         self._rows = np.zeros(shape, dtype=np.float32)
         if accelerator.num_processes == 1:  # Several must agree on what is still to be encoded.
-            key = _key(encoder, corpus, network.pooling, max_length, accelerator)
+            key = _key(encoder, sequences, network.pooling, accelerator)
             self._rows = _shared(key, shape, self._rows)
         self._known = np.zeros(shape[0], dtype=bool)
 
     def prepare(self, numbers: np.ndarray) -> None:
-        """Encode those of the sentences `numbers` that nobody has yet; all processes together."""
+        """Encode those of the sequences `numbers` that nobody has yet; all processes together."""
         new = np.unique(numbers[~self._known[numbers]])
         missing = new[[not _is_whole(row) for row in self._rows[new]]] if len(new) else new
         if len(missing):
             was_training = self._network.training
             self._network.eval()
             with torch.no_grad():
-                embedded = embed_sentences(
-                    self._network, self._corpus, missing, self._max_length, self._accelerator
-                )
+                embedded = embed(self._network, self._sequences, missing, self._accelerator)
             self._network.train(was_training)
             for number, row in zip(missing, embedded.cpu().numpy(), strict=True):
                 self._rows[number] = np.append(row, _checksum(row))
         self._known[new] = True
 
     def __call__(self, numbers: np.ndarray) -> Tensor:
-        """fp32 (sentences, hidden), on the device, of sentences that were prepared."""
+        """fp32 (sequences, hidden), on the device, of sequences that were prepared."""
         return to_device(self._rows[numbers, :-1], self._accelerator.device)
 
 
@@ -82,13 +79,16 @@ def _checksum(row: np.ndarray) -> np.ndarray:
 
 
 def _key(
-    encoder: Pretrained, corpus: Corpus, pooling: str, max_length: int, accelerator: Accelerator
+    encoder: Pretrained, sequences: Sequences, pooling: Pooling, accelerator: Accelerator
 ) -> str:
     """The hash of all that decides the bits of an embedding."""
     digest = hashlib.sha256()
     setting = (
-        pooling,
-        max_length,
+        pooling.kind,
+        pooling.layers,
+        sequences.max_length,
+        sequences.joint,
+        sequences.corpus.separators,
         accelerator.mixed_precision,
         accelerator.device.type,
         torch.get_num_threads(),
@@ -99,7 +99,9 @@ def _key(
     digest.update(repr(setting).encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
-    for array in (corpus.tokens, corpus.offsets, *encoder.weights.values()):
+    corpus = sequences.corpus
+    inputs = (corpus.inputs,) if sequences.joint else ()
+    for array in (corpus.tokens, corpus.offsets, *inputs, *encoder.weights.values()):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

@@ -1,12 +1,12 @@
 """The networks on top of the sentence embeddings.
 
-A head sees the embeddings of the sentences of its tasks and gives, per task, what the task's loss
-takes: logits, or scores on the labels' own scale.
+A head sees the embeddings of the sentences of its tasks and gives, per task that is there, what the
+task's loss takes: logits, or scores on the labels' own scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +54,8 @@ class SentenceHead(nn.Module):
         self.network = _network(config, hidden, task.outputs)
 
     def forward(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        if self.task.name not in inputs:
+            return {}
         embeddings, _ = inputs[self.task.name]
         return {self.task.name: self.network(embeddings)}
 
@@ -61,31 +63,30 @@ class SentenceHead(nn.Module):
 class PairHead(nn.Module):
     """One network for one or several tasks on pairs.
 
-    It sees the difference of the two embeddings, or its absolute value, and, where asked for, the
-    Jaccard similarity as one more feature (report, figure 1). Its one output is a logit, or,
-    through a sigmoid, a score from 0 to the task's scale (report, 4.2.3). The examples of all its
-    tasks pass it together, so that its batch normalisation sees in training the mixture that it
-    sees in evaluation.
+    It sees what `pair_features` makes of the two embeddings, or the one of a pair encoded jointly,
+    and, where asked for, the Jaccard similarity as one more feature (report, figure 1). Its one
+    output is a logit, or, through a sigmoid, a score from 0 to the task's scale (report, 4.2.3).
+    The examples of all its tasks pass it together, so that its batch normalisation sees in training
+    the mixture that it sees in evaluation.
     """
 
     def __init__(self, config: Config, hidden: int, tasks: Sequence[Task]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.jaccard = config.jaccard
-        self.absolute = config.pair_features == "absolute difference"
-        self.network = _network(config, hidden + config.jaccard, 1)
+        separate = config.pair_encoding == "separate"
+        parts, self.features = _PAIR_FEATURES[config.pair_features if separate else "joint"]
+        self.network = _network(config, parts * hidden + config.jaccard, 1)
 
     def forward(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-        features = [self._features(*inputs[task.name]) for task in self.tasks]
+        tasks = [task for task in self.tasks if task.name in inputs]
+        if not tasks:
+            return {}
+        given = [inputs[task.name] for task in tasks]
+        features = [_with_jaccard(self.features(e), j, self.jaccard) for e, j in given]
         counts = [len(part) for part in features]
         outputs = self.network(torch.cat(features)).split(counts)
-        return {t.name: _scaled(t, output) for t, output in zip(self.tasks, outputs, strict=True)}
-
-    def _features(self, embeddings: Tensor, jaccard: Tensor) -> Tensor:
-        first, second = embeddings.chunk(2)  # (pairs, hidden)
-        difference = first - second
-        features = difference.abs() if self.absolute else difference
-        return _with_jaccard(features, jaccard, self.jaccard)
+        return {t.name: _scaled(t, output) for t, output in zip(tasks, outputs, strict=True)}
 
 
 class CosineHead(nn.Module):
@@ -98,10 +99,40 @@ class CosineHead(nn.Module):
         self.network = nn.Linear(1 + config.jaccard, 1)
 
     def forward(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        if self.task.name not in inputs:
+            return {}
         embeddings, jaccard = inputs[self.task.name]
         first, second = embeddings.chunk(2)  # (pairs, hidden)
         cosine = F.cosine_similarity(first, second).unsqueeze(1)  # (pairs, 1)
         return {self.task.name: self.network(_with_jaccard(cosine, jaccard, self.jaccard))}
+
+
+def _joint(embeddings: Tensor) -> Tensor:
+    return embeddings
+
+
+def _difference(embeddings: Tensor) -> Tensor:
+    first, second = embeddings.chunk(2)  # (pairs, hidden)
+    return first - second
+
+
+def _absolute_difference(embeddings: Tensor) -> Tensor:
+    return _difference(embeddings).abs()
+
+
+def _concatenation(embeddings: Tensor) -> Tensor:
+    """(pairs, 4 * hidden): u, v, |u-v|, u*v (Conneau et al. 2017, 3.1)"""
+    first, second = embeddings.chunk(2)  # (pairs, hidden)
+    return torch.cat([first, second, (first - second).abs(), first * second], dim=1)
+
+
+_PAIR_FEATURES: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
+    "joint": (1, _joint),
+    "difference": (1, _difference),
+    "absolute difference": (1, _absolute_difference),
+    "concatenation": (4, _concatenation),
+}
+"""How many times the width of an embedding the features have, and how they are made."""
 
 
 def _with_jaccard(features: Tensor, jaccard: Tensor, wanted: bool) -> Tensor:
@@ -122,8 +153,6 @@ def build_heads(config: Config, hidden: int, tasks: Sequence[Task]) -> nn.Module
         heads["+".join(task.name for task in pairs)] = PairHead(config, hidden, pairs)
         return nn.ModuleDict(heads)
     for task in pairs:
-        baseline = config.head == "linear" and task.scale is not None
-        heads[task.name] = (
-            CosineHead(config, task) if baseline else PairHead(config, hidden, [task])
-        )
+        cosine = config.active().get("similarity") == "cosine" and task.scale is not None
+        heads[task.name] = CosineHead(config, task) if cosine else PairHead(config, hidden, [task])
     return nn.ModuleDict(heads)

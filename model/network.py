@@ -8,39 +8,56 @@ import torch
 from torch import Tensor, nn
 
 from model.batches import Batch
-from model.encoder import Encoder
 from model.heads import build_heads
+from model.initialization import draw_anew
+from model.lora import add_lora
+from model.packed_encoder import PackedEncoder
 from model.packing import Packed
-from model.pooling import pool
+from model.pooling import Pooling
 from model.pretrained import Pretrained, build
 from model.tasks import Task
+from model.weighting import build_weighting
 from spaces import Config, UserError
 
 
 class Network(nn.Module):
     """The encoder runs in the precision of the surrounding autocast, everything after in fp32."""
 
-    def __init__(self, config: Config, tasks: Sequence[Task], encoder: Encoder) -> None:
+    def __init__(self, config: Config, tasks: Sequence[Task], encoder: PackedEncoder) -> None:
         super().__init__()
-        self.pooling = config.pooling
         self.tasks = tuple(tasks)
         self.encoder = encoder
+        self.pooling = Pooling(config.pooling, config.pooled_layers, encoder.shape.hidden)
+        self._joint = config.pair_encoding == "joint"
         self.heads = build_heads(config, encoder.shape.hidden, tasks)
+        self.weighting = build_weighting(config, tasks)
+        if rank := config.active().get("lora_rank"):
+            add_lora(encoder, rank)
         self._freeze(config.trainable_layers)
+        self._trainable = {p for p in self.parameters() if p.requires_grad}
+        self._waiting: list[nn.Module] = []
+        self._gradual = config.active().get("unfreezing") == "gradual"
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Each task's outputs, fp32 (examples, outputs). One forward encodes all sentences."""
+    def forward(self, batch: Batch, noise: Tensor | None = None) -> dict[str, Tensor]:
+        """The outputs of each task of the batch, fp32 (examples, outputs).
+
+        One forward encodes all sentences. `noise`, fp32 (tokens, hidden), is added to the word
+        embeddings.
+        """
         given = batch.sentences
-        embeddings = given if isinstance(given, Tensor) else self.embed(given)
-        counts = [t.sentences * len(batch.tasks[t.name].labels) for t in self.tasks]
-        parts = zip(self.tasks, embeddings.split(counts), strict=True)
+        embeddings = given if isinstance(given, Tensor) else self.embed(given, noise)
+        tasks = [task for task in self.tasks if task.name in batch.tasks]
+        each = [1 if self._joint else task.sentences for task in tasks]
+        counts = [n * len(batch.tasks[t.name].labels) for t, n in zip(tasks, each, strict=True)]
+        parts = zip(tasks, embeddings.split(counts), strict=True)
         return self.head_outputs({t.name: (e, batch.tasks[t.name].jaccard) for t, e in parts})
 
-    def embed(self, packed: Packed) -> Tensor:
-        """fp32 (sentences, hidden)"""
-        hidden = self.encoder(packed)  # (tokens, hidden)
+    def embed(self, packed: Packed, noise: Tensor | None = None) -> Tensor:
+        """fp32 (sequences, hidden)"""
+        hidden = self.encoder(packed, noise, self.pooling.layers)  # (tokens, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
-            return pool(self.pooling, hidden, packed)
+            embeddings: Tensor = self.pooling(hidden, packed)
+        return embeddings
 
     def head_outputs(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         """Each task's outputs from its sentences' embeddings (first ones, then second ones) and
@@ -55,14 +72,36 @@ class Network(nn.Module):
     def train(self, mode: bool = True) -> Network:
         """Frozen parts stay in evaluation mode: without dropout they give the same each time."""
         super().train(mode)
-        for part in self._frozen:
+        for part in (*self._frozen, *self._waiting):
             part.eval()
         return self
 
+    def start_epoch(self, epoch: int) -> None:
+        """Where layers are unfrozen gradually (Howard and Ruder 2018, 3.3), have all but the last
+        `epoch` of them wait: from 1, one more is trained in each epoch. The embeddings go with the
+        lowest one."""
+        if not self._gradual:
+            return
+        encoder = self.encoder
+        waiting = len(encoder.layers) - epoch
+        self._waiting = [encoder.embeddings, *encoder.layers[:waiting]] if waiting > 0 else []
+        ahead = {p for part in self._waiting for p in part.parameters()}
+        for parameter in self._trainable:
+            parameter.requires_grad_(parameter not in ahead)
+
     @property
     def frozen(self) -> set[str]:
-        """The names of the parameters that stay as they are."""
-        return {name for name, p in self.named_parameters() if not p.requires_grad}
+        """The names of the parameters that always stay as they are."""
+        return {name for name, p in self.named_parameters() if p not in self._trainable}
+
+    @property
+    def embeds_alike(self) -> bool:
+        """Whether no training changes what a sequence's embedding is."""
+        return not any(
+            parameter in self._trainable
+            for part in (self.encoder, self.pooling)
+            for parameter in part.parameters()
+        )
 
     def _freeze(self, trainable: str | int) -> None:
         encoder = self.encoder
@@ -81,7 +120,8 @@ class Network(nn.Module):
 
 
 def build_network(config: Config, tasks: Sequence[Task], pretrained: Pretrained) -> Network:
-    """The network of a configuration, its heads drawn from the seed.
+    """The network of a configuration; its heads, and layers that start anew, are drawn from the
+    seed.
 
     Raises:
         UserError: if the configuration asks for more than the encoder has.
@@ -91,6 +131,24 @@ def build_network(config: Config, tasks: Sequence[Task], pretrained: Pretrained)
             f"max_length is {config.max_length}, but the encoder {pretrained.name} reads at most "
             f"{pretrained.shape.positions} tokens."
         )
+    if config.pooled_layers > pretrained.shape.layers:
+        raise UserError(
+            f"pooled_layers is {config.pooled_layers}, but the encoder {pretrained.name} has "
+            f"{pretrained.shape.layers} layers."
+        )
+    encoder = build(pretrained, config.dropout)
+    _reinitialize(config, encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Network(config, tasks, build(pretrained, config.dropout))
+        return Network(config, tasks, encoder)
+
+
+def _reinitialize(config: Config, encoder: PackedEncoder) -> None:
+    """Draw as many of the top layers anew as are asked for."""
+    wanted = config.active().get("reinitialized_layers", 0)
+    depth = len(encoder.layers)
+    if wanted > depth:
+        raise UserError(f"reinitialized_layers is {wanted}, but this encoder has {depth} layers.")
+    generator = torch.Generator().manual_seed(config.seed)
+    for layer in encoder.layers[depth - wanted :]:
+        draw_anew(layer, generator)

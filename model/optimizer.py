@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import nn, optim
 
 from model.network import Network
@@ -10,23 +12,34 @@ from spaces import Config
 
 def build_optimizer(config: Config, network: Network) -> optim.AdamW:
     """AdamW over what is trainable; each group keeps its peak rate under "peak"."""
-    groups = []
-    for module, rate in (
-        (network.encoder, config.encoder_learning_rate),
-        (network.heads, config.head_learning_rate),
-    ):
-        for decayed in (True, False):
-            parameters = _trainable(module, decayed)
-            decay = config.weight_decay if decayed else 0.0
-            if parameters:
-                groups.append(
-                    {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
-                )
-    return optim.AdamW(groups, fused=True)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for module, rate in _peak_rates(config, network):
+        for parameter in filter(lambda p: p.requires_grad, module.parameters()):
+            decay = config.weight_decay if parameter.ndim >= 2 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return optim.AdamW(
+        [
+            {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ],
+        fused=True,
+    )
 
 
-def _trainable(module: nn.Module, matrices: bool) -> list[nn.Parameter]:
-    return [p for p in module.parameters() if p.requires_grad and (p.ndim >= 2) == matrices]
+def _peak_rates(config: Config, network: Network) -> Iterator[tuple[nn.Module, float]]:
+    """Every part of the network with its peak rate; what is no encoder has that of the heads.
+
+    The encoder's falls by `layer_decay` from each layer to the one below it, from the lowest one
+    to the embeddings too (Howard and Ruder 2018, 3.2: discriminative fine-tuning).
+    """
+    encoder, rate = network.encoder, config.encoder_learning_rate
+    depth = len(encoder.layers)
+    yield encoder.embeddings, rate * config.layer_decay**depth
+    for number, layer in enumerate(encoder.layers, start=1):
+        yield layer, rate * config.layer_decay ** (depth - number)
+    for name, part in network.named_children():
+        if name != "encoder":
+            yield part, config.head_learning_rate
 
 
 def set_learning_rates(

@@ -68,17 +68,24 @@ class Packed:
     """int64 (total,), on the device."""
     lengths: IntArray
     """int64 (sentences,), each at least 1, always on the host."""
+    token_types: Tensor | None = None
+    """int64 (total,), beside the tokens; None where all are 0."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
         """The same sentences with their tokens on `device`; itself where they are there."""
         tokens = self.tokens.to(device, non_blocking=non_blocking)
-        return self if tokens is self.tokens else Packed(tokens, self.lengths)
+        if tokens is self.tokens:
+            return self
+        types = self.token_types
+        types = None if types is None else types.to(device, non_blocking=non_blocking)
+        return Packed(tokens, self.lengths, types)
 
     def pin_memory(self) -> Packed:
         """The same with tokens in page-locked memory; itself where no CUDA device could use it."""
         if not torch.cuda.is_available():
             return self
-        return Packed(self.tokens.pin_memory(), self.lengths)
+        types = None if self.token_types is None else self.token_types.pin_memory()
+        return Packed(self.tokens.pin_memory(), self.lengths, types)
 
     @cached_property
     def positions(self) -> Tensor:
@@ -144,6 +151,21 @@ def pack(
         )
     tokens = torch.from_numpy(np.concatenate(sentences, dtype=np.int64))  # (total,)
     return Packed(tokens, lengths).to(device)
+
+
+def pack_pairs(
+    pairs: Sequence[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]],
+    device: torch.device | str = "cpu",
+) -> Packed:
+    """Pairs of such arrays, each pair end to end as one sentence: the tokens of its second array,
+    which may have none, are of type 1.
+
+    Raises ValueError where there is no pair, or one without tokens.
+    """
+    packed = pack([np.concatenate(pair) for pair in pairs])
+    lengths = [len(part) for pair in pairs for part in pair]
+    types = torch.from_numpy(np.repeat(np.arange(len(lengths)) % 2, lengths))  # (total,)
+    return Packed(packed.tokens, packed.lengths, types if types.any() else None).to(device)
 
 
 def _within(lengths: IntArray) -> IntArray:

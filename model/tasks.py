@@ -20,13 +20,15 @@ class Task:
     """`sentences` is 1 or 2. `scale` is the top of a score's range, None where outputs are logits.
 
     `loss` takes outputs and labels (both fp32 on one device) and returns one loss an example;
-    `predict` turns outputs into predictions; `metric` compares predictions with labels.
+    `divergence` says how far two outputs are apart, one number an example; `predict` turns outputs
+    into predictions; `metric` compares predictions with labels.
     """
 
     name: str
     sentences: int
     outputs: int
     loss: Callable[[Tensor, Tensor], Tensor]
+    divergence: Callable[[Tensor, Tensor], Tensor]
     predict: Callable[[Tensor], Tensor]
     metric: Callable[[np.ndarray, np.ndarray], float]
     scale: float | None = None
@@ -57,9 +59,46 @@ def _squared_error(scores: Tensor, labels: Tensor) -> Tensor:
     return F.mse_loss(scores[:, 0], labels, reduction="none")
 
 
-SST = Task("sst", 1, 5, _cross_entropy, lambda logits: logits.argmax(1), accuracy)
-PARA = Task("para", 2, 1, _binary_cross_entropy, lambda logits: logits[:, 0] > 0, accuracy)
-STS = Task("sts", 2, 1, _squared_error, lambda scores: scores[:, 0], pearson, scale=5.0)
+def _class_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """The symmetric Kullback-Leibler divergence (Jiang et al. 2020, 3.1), KL(p|q) + KL(q|p).
+
+    It is the sum of (p - q) (log p - log q), and the logits stand for the logarithms: they differ
+    by one number for all classes, over which p - q sums to zero.
+    """
+    return ((first.softmax(1) - second.softmax(1)) * (first - second)).sum(1)
+
+
+def _binary_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """The same for two classes, of which the logit is the difference."""
+    return ((first.sigmoid() - second.sigmoid()) * (first - second))[:, 0]
+
+
+def _squared_difference(first: Tensor, second: Tensor) -> Tensor:
+    return (first - second).square()[:, 0]
+
+
+SST = Task(
+    "sst", 1, 5, _cross_entropy, _class_divergence, lambda logits: logits.argmax(1), accuracy
+)
+PARA = Task(
+    "para",
+    2,
+    1,
+    _binary_cross_entropy,
+    _binary_divergence,
+    lambda logits: logits[:, 0] > 0,
+    accuracy,
+)
+STS = Task(
+    "sts",
+    2,
+    1,
+    _squared_error,
+    _squared_difference,
+    lambda scores: scores[:, 0],
+    pearson,
+    scale=5.0,
+)
 
 ALL_TASKS: tuple[Task, ...] = (SST, PARA, STS)
 

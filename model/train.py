@@ -15,12 +15,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from model.batches import epoch_batches, updates_per_epoch, updates_until
+from model.batches import epoch_batches
 from model.checkpoint import load_last, save_best, save_last
 from model.corpus import DEV, TRAIN, Corpus
+from model.early_stopping import has_stalled
 from model.evaluate import evaluate
 from model.frozen import FrozenEmbeddings
 from model.pretrained import Pretrained
+from model.sampling import Sampling
+from model.sequences import Sequences
 from model.step import Step
 from model.tasks import Task, constant_loss
 from spaces import Config
@@ -83,14 +86,18 @@ def train(
     After each epoch, and at each of `report_at` (epochs of training above 0 and below
     `config.epochs`, met at the nearest update), the trial is evaluated and the main process calls
     `report(epoch, metrics, save)`. The metrics are `train_loss/TASK` (the mean of the epoch so
-    far, weighted as drawn, with dropout), `dev_loss/TASK`, `score/TASK`, `score/mean`, and of what
-    was done since the last report `seconds` (training and evaluation) and `examples_per_second`
-    (in training, over all processes). `objective` names the score that decides which weights are
-    the best. What is trained does not depend on where it is evaluated.
+    far, weighted as drawn, with dropout; not there for a task without updates), `dev_loss/TASK`,
+    `score/TASK`, `score/mean`, and of what was done since the last report `seconds` (training and
+    evaluation) and `examples_per_second` (in training, over all processes). `objective` names the
+    score that decides which weights are the best. What is trained does not depend on where it is
+    evaluated.
 
     `resume` is a folder that `save` wrote into: training goes on after what it holds and gives,
     bit for bit, what it would have given without the interruption. Where it has no checkpoint,
     training starts at the beginning.
+
+    With `config.early_stopping` the trial ends after that many whole epochs in a row that did not
+    better the objective; where else it is evaluated does not count.
 
     Raises:
         DivergenceError: if a training loss is not finite or ten times that of knowing nothing.
@@ -111,11 +118,11 @@ def train(
 
 
 def _agreed(accelerator: Accelerator, report: Report, trial: _Trial) -> bool:
-    """Whether to go on, as the main process's report says and all processes hear."""
+    """Whether to go on, as the main process's report and scores say and all processes hear."""
     answer = [False]
     try:
         if accelerator.is_main_process:
-            answer = [report(trial.epoch, trial.metrics, trial.save)]
+            answer = [report(trial.epoch, trial.metrics, trial.save) and not trial.has_stalled]
     finally:  # A report that raises ends the trial in all processes.
         if accelerator.num_processes > 1:
             broadcast_object_list(answer)
@@ -134,10 +141,14 @@ class _Trial:
     ) -> None:
         self.config, self.tasks, self.corpus = config, tasks, corpus
         self.accelerator, self.objective = accelerator, objective
-        self.step = Step(config, tasks, encoder, accelerator)
+        self.sampling = Sampling.of(config, tasks, corpus)
+        self.sampling.check_processes(accelerator.num_processes)
+        updates = self.sampling.updates_per_epoch * config.epochs
+        self.step = Step(config, tasks, encoder, accelerator, updates)
+        self.sequences = Sequences.of(config, corpus)
         self.frozen = (
-            FrozenEmbeddings(self.step.plain, encoder, corpus, config.max_length, accelerator)
-            if config.trainable_layers == "none"
+            FrozenEmbeddings(self.step.plain, encoder, self.sequences, accelerator)
+            if self.step.plain.embeds_alike
             else None
         )
         self.limits = {
@@ -149,30 +160,39 @@ class _Trial:
         self.losses = torch.zeros(len(tasks), device=accelerator.device)
         """The sum over the updates of the epoch so far, of this process's examples."""
         self.process_losses = self.losses[None]  # (processes, tasks)
+        self.met = [0] * len(tasks)
+        """In how many updates of the epoch so far each task was trained."""
+        self.scores: list[float] = []
+        """The objective after each whole epoch."""
         self.best_epoch: float = 0
         self.best_score = -math.inf
         self.metrics: dict[str, float] = {}
         self.saved: tuple[Path, float] | None = None
 
+    @property
+    def has_stalled(self) -> bool:
+        return has_stalled(self.scores, self.config.early_stopping)
+
     def run_until(self, epoch: float) -> None:
         """Train until `epoch`, in the current epoch, and evaluate."""
         started = time.perf_counter()
-        examples = self._train_until(updates_until(self.config, epoch))
+        examples = self._train_until(self.sampling.updates_until(epoch))
         losses = self._training_losses()
         trained = time.perf_counter()
         self.epoch = epoch
         evaluated = evaluate(
             self.step.plain,
             self.tasks,
-            self.corpus,
+            self.sequences,
             DEV,
-            self.config.max_length,
             self.accelerator,
             self.frozen,
         )
         ended = time.perf_counter()
         scores = {task.name: evaluated[task.name].score for task in self.tasks}
         scores["mean"] = sum(scores.values()) / len(scores)
+        if epoch == len(self.scores) + 1:
+            self.scores.append(scores[self.objective])
         if scores[self.objective] > self.best_score:
             self.best_epoch, self.best_score = self.epoch, scores[self.objective]
         self.metrics = {
@@ -193,10 +213,13 @@ class _Trial:
             save_best(folder, weights, about)
         state = {
             "epoch": self.epoch,
+            "scores": self.scores,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
             "metrics": self.metrics,
             "losses": self.process_losses,
+            "met": self.met,
+            "reference": self.step.reference,
             "network": {n: w for n, w in weights.items() if n not in self.step.plain.frozen},
             "optimizer": self.step.optimizer.state_dict(),
         }
@@ -211,10 +234,13 @@ class _Trial:
         plain.load_state_dict({n: plain.state_dict()[n] for n in plain.frozen} | state["network"])
         self.step.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.metrics = state["epoch"], state["metrics"]
-        self.updates = updates_until(self.config, self.epoch)
+        for name, average in self.step.reference.items():
+            average.copy_(state["reference"][name])
+        self.updates, self.met = self.sampling.updates_until(self.epoch), state["met"]
         self.process_losses = state["losses"].to(self.losses.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
         self.losses = self.process_losses[process::processes].sum(0)
+        self.scores = state["scores"]
         self.best_epoch, self.best_score = state["best_epoch"], state["best_score"]
         self.saved = folder, self.epoch
 
@@ -222,9 +248,10 @@ class _Trial:
         """Train until so many updates are done, in the current epoch; the examples that took."""
         accelerator, config = self.accelerator, self.config
         processes, process = accelerator.num_processes, accelerator.process_index
-        self.step.network.train()
-        per_epoch = updates_per_epoch(config)
+        per_epoch = self.sampling.updates_per_epoch
         epoch, first = divmod(self.updates, per_epoch)
+        self.step.plain.start_epoch(epoch + 1)
+        self.step.network.train()
         batches = epoch_batches(
             config,
             self.tasks,
@@ -240,21 +267,28 @@ class _Trial:
         examples = 0
         for batch in batches:
             if self.updates % per_epoch == 0:
+                if self.updates:
+                    self.step.plain.weighting.end_epoch(self._training_losses())
                 self.losses.zero_()
+                self.met = [0] * len(self.tasks)
             self.losses += self.step(batch, self.updates)
             self.updates += 1
+            for number, task in enumerate(self.tasks):
+                self.met[number] += task.name in batch.tasks
             examples += sum(part.total for part in batch.tasks.values())
             if processes == 1 and accelerator.device.type == "cpu":
                 self._training_losses()  # On a GPU this would wait for it.
         return examples
 
     def _training_losses(self) -> dict[str, float]:
-        """Each task's mean training loss over the epoch so far, which must not have diverged."""
+        """The mean training loss, over the epoch so far, of each task that had an update in it;
+        it must not have diverged."""
         self.process_losses = self.accelerator.gather(self.losses[None])
-        epoch, updates = divmod(self.updates - 1, updates_per_epoch(self.config))
-        means = (self.process_losses.sum(0) / (updates + 1)).tolist()
-        losses = {task.name: mean for task, mean in zip(self.tasks, means, strict=True)}
+        totals = zip(self.tasks, self.process_losses.sum(0), self.met, strict=True)
+        means = {task.name: total / met for task, total, met in totals if met}
+        losses = dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True))
         for name, loss in losses.items():
             if not loss <= self.limits[name]:
-                raise DivergenceError(epoch + 1, name, loss)
+                epoch = (self.updates - 1) // self.sampling.updates_per_epoch + 1
+                raise DivergenceError(epoch, name, loss)
         return losses

@@ -12,12 +12,13 @@ from search.study_folder import StudyFolder
 class KeptWeights:
     """The checkpoints of a study's best trials that have ended; those of the others are removed.
 
-    The best got furthest, and among these had the highest score at any time.
+    The best completed; of the others they got furthest. Among equals they had the highest score at
+    any time.
     """
 
     def __init__(self, folder: StudyFolder, keep: int, records: Iterable[Record]) -> None:
         self._folder, self._keep = folder, keep
-        self._ranked: list[tuple[float, float, int, str]] = []  # the best last
+        self._ranked: list[tuple[bool, float, float, int, str]] = []  # the best last
         for record in records:
             self.add(record)
 
@@ -25,10 +26,10 @@ class KeptWeights:
         """Take up a trial that has ended; one that failed keeps what it has."""
         if record.state not in ("completed", "stopped"):
             return
-        insort(
-            self._ranked,
-            (record.epoch, record.best_score or 0.0, -int(record.id), record.id),
-        )
+        completed = record.state == "completed"
+        epoch = 0.0 if completed else record.epoch
+        score = record.best_score or 0.0
+        insort(self._ranked, (completed, epoch, score, -int(record.id), record.id))
         if len(self._ranked) > self._keep:
             *_, worst = self._ranked.pop(0)
             for file in self._folder.trial(worst).checkpoint.glob("*"):

@@ -2,8 +2,9 @@
 
 Behind it is an Optuna study in a journal, told the truth: every score is an intermediate value, a
 trial that the scheduler stopped is PRUNED, one that crashed is FAIL with its reason, and only one
-that had its full budget is COMPLETE, with the score of its last epoch. The rungs are rebuilt from
-the same values, so that a study that goes on decides as it would have.
+that had its full budget, or ended itself by early stopping, is COMPLETE, with the score of its last
+epoch. The rungs are rebuilt from the same values, so that a study that goes on decides as it would
+have.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from model import has_stalled
 from search.clock import Clock
 from search.distributions import encode, suggest
 from search.journal import SearchJournal
@@ -114,15 +116,16 @@ class Ledger:
         return trial not in self._stopped
 
     def end(self, trial: str, failure: str | None = None) -> Record:
-        """A trial ended: by failure, at its full budget, or because `report` said so. One that
-        ended without any of these was interrupted, and is left for the next search."""
+        """A trial ended: by failure, at its full budget or by its own early stopping, or because
+        `report` said so. One that ended without any of these was interrupted, and is left for the
+        next search."""
         record = self.records[trial]
         number = int(trial)
         if failure is not None:
             record.state, record.failure = "failed", failure
             self._handles[trial].set_user_attr(FAILURE, failure)
             self._optuna.tell(number, state=TrialState.FAIL)
-        elif record.epoch >= self.study.epochs:
+        elif self._is_complete(record):
             record.state = "completed"
             self._optuna.tell(number, record.last_score)
         elif trial in self._stopped:
@@ -134,6 +137,13 @@ class Ledger:
         del self._handles[trial]
         self.tally.add(record)
         return record
+
+    def _is_complete(self, record: Record) -> bool:
+        """Whether a trial has trained all that it was to: the scores tell where it ends itself."""
+        if record.epoch >= self.study.epochs:
+            return True
+        whole = [score for epoch, score in sorted(record.scores.items()) if epoch == int(epoch)]
+        return has_stalled(whole, self.study.space.config(record.values).early_stopping)
 
     def _sampler(self, number: int) -> BaseSampler:
         """Made anew for each trial, so that it draws the same whether or not the search was
@@ -176,7 +186,7 @@ class Ledger:
         """Epochs that a trial wrote down before its report arrived, and what follows from them."""
         for row in self.folder.trial(record.id).read():
             self.report(record.id, row["epoch"], row[f"score/{self.objective}"])
-        if record.id in self._stopped or record.epoch >= self.study.epochs:
+        if record.id in self._stopped or self._is_complete(record):
             self.end(record.id)
         else:
             record.state = "waiting"

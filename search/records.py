@@ -36,7 +36,8 @@ STEPS_PER_EPOCH = "steps_per_epoch"
 class Record:
     """One trial. `values` are its active free factors; `scores` the objective by epoch.
 
-    Stopped means by the scheduler, before the full budget; only a completed trial has had it all.
+    Stopped means by the scheduler, before the full budget; a completed trial has had it all, or
+    has ended itself by early stopping.
     """
 
     id: str
@@ -127,7 +128,8 @@ def read_records(journal: Path, space: Space) -> list[Record]:
 
 def best_record(records: Sequence[Record]) -> Record | None:
     """The best trial: of those that completed, the highest last score; before any has, of those
-    that got furthest. Scores of different epochs are never compared."""
+    that got furthest. Scores of different epochs are never compared, but where the configurations
+    themselves say how long they train."""
     scored = [record for record in records if record.scores and record.state != "failed"]
     if not scored:
         return None

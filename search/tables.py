@@ -53,7 +53,7 @@ def ranked(records: Sequence[Record]) -> list[Record]:
         key=lambda record: (
             record.state != "completed",
             record.state == "failed",
-            -record.epoch,
+            0 if record.state == "completed" else -record.epoch,
             -(record.last_score or 0.0),
         ),
     )

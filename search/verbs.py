@@ -45,7 +45,7 @@ def space(given: argparse.Namespace) -> None:
             "default": factor.default,
             "here": _here(varied, factor.name) if given.study else None,
             "allowed": factor.domain.describe(),
-            "active": f"where {factor.when.describe()}" if factor.when else "always",
+            "active": f"where {factor.active_where}" if factor.when else "always",
             "meaning": factor.meaning,
             "source": factor.source,
         }

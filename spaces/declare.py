@@ -33,15 +33,21 @@ class Condition:
 
 @dataclass(frozen=True)
 class Key:
-    """One declared key. `searchable` is False for what all trials of a study must share."""
+    """One declared key, active where all of `when` hold. `searchable` is False for what all trials
+    of a study must share."""
 
     name: str
     default: Value
     domain: Domain
     meaning: str
     source: str = ""
-    when: Condition | None = None
+    when: tuple[Condition, ...] = ()
     searchable: bool = True
+
+    @property
+    def active_where(self) -> str:
+        """The conditions in words; empty where there is none."""
+        return " and ".join(condition.describe() for condition in self.when)
 
     @property
     def optional(self) -> bool:
@@ -65,11 +71,13 @@ def key(
     meaning: str,
     *,
     source: str = "",
-    when: Condition | None = None,
+    when: Condition | tuple[Condition, ...] = (),
     searchable: bool = True,
 ) -> Any:
-    """A dataclass field with its declaration."""
-    declaration = Key("", default, domain, meaning, source, when, searchable)
+    """A dataclass field with its declaration; `when` is its condition, or several that must hold
+    together."""
+    conditions = (when,) if isinstance(when, Condition) else when
+    declaration = Key("", default, domain, meaning, source, conditions, searchable)
     return dataclasses.field(default=default, metadata={"key": declaration})
 
 

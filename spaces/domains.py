@@ -75,10 +75,10 @@ class Choice:
 
 
 def _same_numbers(option: Value, value: Value) -> bool:
-    """Whether a float, or a tuple of floats, was written with an int or as a list."""
+    """Whether a number was written as another type of number, or a tuple of floats as a list."""
     if isinstance(option, tuple) and isinstance(value, list | tuple):
         return tuple(value) == option and all(map(_is_number, value))
-    return isinstance(option, float) and _is_number(value) and bool(value == option)
+    return _is_number(option) and _is_number(value) and bool(value == option)
 
 
 @dataclass(frozen=True)

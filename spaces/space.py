@@ -48,10 +48,9 @@ class Space:
         space = cls(free, fixed)
         for name, factor in declared.items():
             if name in free and not space._can_be_active(factor):
-                assert factor.when is not None
                 raise UserError(
                     f"{where}: {name} is free but has no effect here: it acts only where "
-                    f"{factor.when.describe()}."
+                    f"{factor.active_where}."
                 )
         return space
 
@@ -124,12 +123,14 @@ class Space:
 
     def _can_be_active(self, factor: Key) -> bool:
         """Whether the space allows a value under which the factor has an effect."""
-        if factor.when is None:
-            return True
-        name = factor.when.factor
-        allowed = self.free[name].levels or () if name in self.free else (self.fixed[name],)
-        possible = any(factor.when.holds({name: value}) for value in allowed)
-        return possible and self._can_be_active(factors()[name])
+        for condition in factor.when:
+            name = condition.factor
+            allowed = self.free[name].levels or () if name in self.free else (self.fixed[name],)
+            if not any(condition.holds({name: value}) for value in allowed):
+                return False
+            if not self._can_be_active(factors()[name]):
+                return False
+        return True
 
 
 def _freed(factor: Key, written: Value, where: str) -> Domain | None:

@@ -26,8 +26,8 @@ class EncoderSettings:
 
     name: str = key(
         MINILM,
-        Text(f'"{MINILM}" (packaged), a folder, or a BERT checkpoint on the Hugging Face hub'),
-        "the pretrained encoder that every trial starts from",
+        Text(f'"{MINILM}" (packaged), a folder, or a checkpoint on the Hugging Face hub'),
+        "the pretrained encoder that every trial starts from: BERT, or another family's",
     )
 
 

@@ -20,13 +20,12 @@ Everything that may vary between trials, generated from `spaces/config.py` by
 def factors_markdown() -> str:
     rows = []
     for factor in factors().values():
-        when = factor.when.describe() if factor.when else "always"
         scope = "" if factor.searchable else ", one for all trials"
         cells = (
             f"`{factor.name}`",
             f"`{toml_text(factor.default)}`",
             factor.domain.describe() + scope,
-            when,
+            factor.active_where or "always",
             factor.meaning,
             factor.source,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from model.pretrained import Pretrained, load_encoder, load_tokenizer, to_transf
 from model.tasks import ALL_TASKS
 from model.train import Metrics, Save, Trained, train
 from spaces import Config
+from tests.model.other_encoders import save_model
 
 TIMES = ("seconds", "examples_per_second")
 
@@ -115,6 +116,19 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -
 @pytest.fixture(scope="session")
 def pretrained(encoder_folder: Path) -> Pretrained:
     return load_encoder(str(encoder_folder))
+
+
+@pytest.fixture(scope="session")
+def encoder_of(
+    tmp_path_factory: pytest.TempPathFactory, pretrained: Pretrained
+) -> Callable[[str], Pretrained]:
+    """The encoder of a family for the tests' corpus."""
+
+    def load(family: str) -> Pretrained:
+        folder = tmp_path_factory.mktemp(family)
+        return load_encoder(str(save_model(family, folder, pretrained.shape.vocabulary)))
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from model.batches import (
-    Batch,
-    check_processes,
-    draw,
-    epoch_batches,
-    updates_per_epoch,
-    updates_until,
-)
+from model.batches import Batch, epoch_batches
 from model.corpus import EXTRA, TRAIN, Corpus
+from model.sampling import Sampling, draw
 from model.tasks import ALL_TASKS
 from spaces import Config, UserError
 
@@ -55,32 +46,6 @@ def labels(config: Config, corpus: Corpus, task: str = "sts", epoch: int = 1) ->
     return [label for batch in made for label in batch.tasks[task].labels.tolist()]
 
 
-@given(st.integers(1, 60), st.integers(1, 200), st.integers(0, 2**31 - 1))
-def test_every_example_comes_as_often_as_any_other(examples: int, samples: int, seed: int) -> None:
-    drawn = draw(examples, samples, (seed, 1, 0))
-    assert len(drawn) == samples
-    assert drawn.dtype == np.int64
-    counts = np.bincount(drawn, minlength=examples)
-    assert len(counts) == examples
-    assert counts.max() - counts.min() <= 1
-    if samples <= examples:
-        assert counts.max() == 1
-
-
-def test_draw_is_random_and_decided_by_its_seed() -> None:
-    first = draw(1000, 500, (0, 1, 2))
-    assert np.array_equal(first, draw(1000, 500, (0, 1, 2)))
-    for other in ((1, 1, 2), (0, 2, 2), (0, 1, 1)):
-        assert set(first) != set(draw(1000, 500, other))
-    assert 400 < first.mean() < 600
-    assert not np.array_equal(first, np.sort(first))
-
-
-def test_second_round_has_an_order_of_its_own() -> None:
-    drawn = draw(100, 200, (0, 1, 0))
-    assert not np.array_equal(drawn[:100], drawn[100:])
-
-
 def test_batches_hold_the_examples_of_the_corpus(corpus: Corpus, tiny: Config) -> None:
     known: set[tuple[object, ...]] = set()
     for task in ALL_TASKS:
@@ -102,7 +67,7 @@ def test_processes_together_see_the_batches_of_one(
     config = tiny.replace(samples_per_epoch=samples, batch_size=size)
     alone = batches(config, corpus)
     parts = [batches(config, corpus, 1, process, processes) for process in range(processes)]
-    assert len(alone) == updates_per_epoch(config)
+    assert len(alone) == Sampling.of(config, ALL_TASKS, corpus).updates_per_epoch
     for update, whole in enumerate(alone):
         shares = [examples_of(part[update]) for part in parts]
         together = [example for share in shares for example in share]
@@ -119,7 +84,7 @@ def test_updates_take_about_batch_size_examples_and_all_samples(
 ) -> None:
     config = tiny.replace(samples_per_epoch=samples, batch_size=size)
     totals = [batch.tasks["sst"].total for batch in batches(config, corpus)]
-    assert len(totals) == updates == updates_per_epoch(config)
+    assert len(totals) == updates == Sampling.of(config, ALL_TASKS, corpus).updates_per_epoch
     assert sum(totals) == samples
     assert max(totals) - min(totals) <= 1
 
@@ -131,30 +96,17 @@ def test_an_epoch_can_be_taken_up_at_any_update(corpus: Corpus, tiny: Config, fi
     assert [examples_of(batch) for batch in later] == whole[first:]
 
 
-@given(st.integers(1, 300), st.integers(1, 100), st.lists(st.fractions("0.001", 20), min_size=1))
-def test_part_of_an_epoch_is_the_nearest_number_of_updates(
-    samples: int, size: int, epochs: list[Fraction]
-) -> None:
-    config = Config(samples_per_epoch=samples + 1, batch_size=size + 1)
-    whole = updates_per_epoch(config)
-    found = [updates_until(config, float(epoch)) for epoch in sorted(epochs)]
-    assert found == sorted(found)
-    for epoch, updates in zip(sorted(epochs), found, strict=True):
-        assert updates >= 1
-        assert updates == 1 or abs(updates - epoch * whole) <= Fraction(1, 2) + Fraction("1e-9")
-    assert updates_until(config, 7) == 7 * whole
-
-
 @pytest.mark.parametrize(("samples", "size", "most"), [(32, 8, 8), (13, 5, 4), (3, 64, 3)])
 def test_more_processes_than_examples_of_an_update_are_refused(
     tiny: Config, corpus: Corpus, samples: int, size: int, most: int
 ) -> None:
     config = tiny.replace(samples_per_epoch=samples, batch_size=size)
-    check_processes(config, most)
+    sampling = Sampling.of(config, ALL_TASKS, corpus)
+    sampling.check_processes(most)
     for process in range(most):
         assert all(len(b.sentences.lengths) for b in batches(config, corpus, 1, process, most))
     with pytest.raises(UserError, match=f"updates of {most} examples .* for {most + 1} processes"):
-        check_processes(config, most + 1)
+        sampling.check_processes(most + 1)
 
 
 def test_draw_depends_on_seed_epoch_and_task(corpus: Corpus, tiny: Config) -> None:

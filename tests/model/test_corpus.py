@@ -28,6 +28,9 @@ class Counting:
         self.seen += texts
         return self.tokenizer.encode_batch(texts)
 
+    def num_special_tokens_to_add(self, is_pair: bool) -> int:
+        return self.tokenizer.num_special_tokens_to_add(is_pair)
+
 
 def sentences_of(dataset: Dataset) -> list[str]:
     parts = [part for by_split in dataset.splits.values() for part in by_split.values()]

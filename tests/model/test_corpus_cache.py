@@ -60,6 +60,8 @@ def data_folder(tmp_path: Path) -> Path:
 
 
 def is_same(first: Corpus, second: Corpus) -> bool:
+    if first.separators != second.separators:
+        return False
     pairs = [(first.tokens, second.tokens), (first.offsets, second.offsets)]
     if {t: set(s) for t, s in first.splits.items()} != {
         t: set(s) for t, s in second.splits.items()

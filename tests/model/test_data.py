@@ -102,6 +102,10 @@ def test_a_missing_encoder_is_refused(study: Any, tmp_path: Path) -> None:
     [
         ({"trainable_layers": 3}, "trainable_layers allows 3, but the encoder .* has 2 layers"),
         ({"trainable_layers": ["all", 1, 24]}, "trainable_layers allows 24"),
+        ({"reinitialized_layers": 3}, "reinitialized_layers allows 3"),
+        ({"reinitialized_layers": "free"}, "reinitialized_layers allows 6"),
+        ({"pooled_layers": 3}, "pooled_layers allows 3"),
+        ({"pooled_layers": "free"}, "pooled_layers allows 4"),
         ({"max_length": 129}, "max_length allows 129, but .* reads at most 128 tokens"),
         ({"max_length": {"low": 16, "high": 200, "log": True}}, "max_length allows 200"),
         ({"max_length": [16, 256]}, "max_length allows 256"),

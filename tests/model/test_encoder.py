@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,8 +15,9 @@ from transformers import BertConfig, BertModel
 
 from model.dropout import Dropout
 from model.encoder import Encoder, EncoderShape
-from model.packing import Packed, pack
-from model.pretrained import MINILM, build, load_encoder, to_transformers_names
+from model.packing import Packed, pack, pack_pairs
+from model.pretrained import build, load_encoder, to_transformers_names
+from spaces import MINILM
 
 VOCABULARY = 99
 TINY = EncoderShape(
@@ -125,9 +127,31 @@ def test_token_types_reach_their_tokens() -> None:
     ours, theirs = twins()
     sentences = random_sentences([9, 3, 12])
     types = [np.arange(len(sentence)) % 2 for sentence in sentences]
-    kinds = torch.from_numpy(np.concatenate(types))
+    packed = replace(pack(sentences), token_types=torch.from_numpy(np.concatenate(types)))
     with torch.no_grad():
-        assert_close(ours(pack(sentences), kinds), padded_states(theirs, sentences, types))
+        assert_close(ours(packed), padded_states(theirs, sentences, types))
+
+
+@pytest.mark.parametrize("averaged", [1, 2])
+def test_states_are_the_mean_of_the_last_layers(averaged: int) -> None:
+    ours, theirs = twins()
+    sentences = random_sentences([9, 3, 12])
+    packed = pack(sentences)
+    with torch.no_grad():
+        layers = [
+            theirs(torch.from_numpy(s)[None], output_hidden_states=True).hidden_states[-averaged:]
+            for s in sentences
+        ]
+        expected = torch.cat([sum(states)[0] / averaged for states in layers])
+        assert_close(ours(packed, None, averaged), expected)
+
+
+def test_an_encoder_without_token_types_reads_none() -> None:
+    ours, _ = twins(replace(TINY, token_types=1))
+    first, second = random_sentences([9, 4])
+    with torch.no_grad():
+        pair, plain = pack_pairs([(first, second)]), pack([np.concatenate([first, second])])
+        assert torch.equal(ours(pair), ours(plain))
 
 
 def test_gradients_equal_transformers() -> None:

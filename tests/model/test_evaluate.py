@@ -16,24 +16,28 @@ from torch import Tensor
 from transformers import BertModel
 
 from model.corpus import DEV, TRAIN, Corpus, Split
-from model.evaluate import embed_sentences, evaluate
+from model.evaluate import embed, evaluate
 from model.network import Network, build_network
 from model.packing import pack
 from model.pretrained import Pretrained
+from model.sequences import Sequences
 from model.tasks import ALL_TASKS
 from spaces import Config
 
 evaluate_module = import_module("model.evaluate")  # The package exports a function so called.
 
 MAX_LENGTH, PADDED = 9, 12
+QUERY = torch.linspace(-1, 1, 32)
 
 
-@pytest.fixture(params=["mean", "cls", "max"])
+@pytest.fixture(params=["mean", "cls", "max", "attention"])
 def network(request: pytest.FixtureRequest, pretrained: Pretrained, corpus: Corpus) -> Network:
     """One whose predictions differ: a fresh one's outputs are the same for most examples."""
     made: Any = build_network(Config(pooling=request.param), ALL_TASKS, pretrained).eval()
     splits = {task: split[DEV] for task, split in corpus.splits.items()}
     with torch.no_grad():
+        if made.pooling.query is not None:
+            made.pooling.query.copy_(QUERY)
         inputs = {
             task: (
                 made.embed(pack([corpus.sentence(int(n), MAX_LENGTH) for n in split.sentences()])),
@@ -65,6 +69,9 @@ def naive_embedding(theirs: Any, pooling: str, tokens: np.ndarray) -> Any:
             return states.masked_fill(~real, 0).sum(1) / len(tokens)
         case "max":
             return states.masked_fill(~real, -torch.inf).amax(1)
+        case "attention":
+            scores = (states @ QUERY).unsqueeze(2).masked_fill(~real, -torch.inf)
+            return (states * scores.softmax(1)).sum(1)
     return states[:, 0]
 
 
@@ -77,7 +84,7 @@ def naive_outputs(
     for row in range(len(split)):
         columns = [split.first] if split.second is None else [split.first, split.second]
         sentences = [corpus.sentence(int(column[row]), MAX_LENGTH) for column in columns]
-        embeddings = [naive_embedding(theirs, network.pooling, s) for s in sentences]
+        embeddings = [naive_embedding(theirs, network.pooling.kind, s) for s in sentences]
         if task == "sst":
             rows.append(head.network(embeddings[0]))
             continue
@@ -98,7 +105,7 @@ def test_evaluation_equals_one_example_at_a_time(
 ) -> None:
     monkeypatch.setattr(evaluate_module, "_TOKENS_AT_ONCE", 150)  # several pieces
     theirs = BertModel.from_pretrained(encoder_folder, add_pooling_layer=False).eval()
-    found = evaluate(network, ALL_TASKS, corpus, DEV, MAX_LENGTH, accelerator)
+    found = evaluate(network, ALL_TASKS, Sequences(corpus, MAX_LENGTH), DEV, accelerator)
     assert list(found) == ["sst", "para", "sts"]
     losses: dict[str, Tensor] = {}
     predictions: dict[str, np.ndarray] = {}
@@ -146,7 +153,7 @@ def test_each_different_sentence_is_encoded_once(
     twice = corpus.splits["para"][DEV].rows(np.array([0, 1, 1, 0, 2]))
     splits = {**corpus.splits, "para": {DEV: twice}}
     repeated = Corpus(corpus.tokens, corpus.offsets, splits)
-    found = evaluate(network, ALL_TASKS, repeated, DEV, 99, accelerator)
+    found = evaluate(network, ALL_TASKS, Sequences(repeated, 99), DEV, accelerator)
     parts = [split[DEV].sentences() for split in splits.values()]
     expected = [tuple(corpus.sentence(n, 99).tolist()) for n in np.unique(np.concatenate(parts))]
     assert sorted(encoded) == sorted(expected)
@@ -157,20 +164,54 @@ def test_each_different_sentence_is_encoded_once(
 
 
 @pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("joint", [False, True])
 @torch.no_grad()
 def test_an_embedding_does_not_depend_on_its_company(
-    network: Network, corpus: Corpus, accelerator: Accelerator, half: bool
+    network: Network, corpus: Corpus, accelerator: Accelerator, joint: bool, half: bool
 ) -> None:
     network.eval()
-    everyone = np.arange(len(corpus.offsets) - 1)
+    sequences = Sequences(corpus, 24, joint)
+    everyone = np.arange(len(sequences))
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        whole = embed_sentences(network, corpus, everyone, 24, accelerator)
+        whole = embed(network, sequences, everyone, accelerator)
         assert len(torch.unique(whole, dim=0)) == len(everyone)
         draw = np.random.default_rng(0)
         for count in (1, 7, 60):
             some = draw.permutation(everyone)[:count]
-            found = embed_sentences(network, corpus, some, 24, accelerator)
+            found = embed(network, sequences, some, accelerator)
             assert torch.equal(found, whole[some])
+
+
+@torch.no_grad()
+def test_joint_pairs_are_scored_as_one_at_a_time_and_each_different_one_encoded_once(
+    corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
+) -> None:
+    config = Config(pair_encoding="joint", max_length=99)
+    network: Any = build_network(config, ALL_TASKS, pretrained).eval()
+    twice = corpus.splits["sts"][DEV].rows(np.array([0, 1, 1, 0, 2]))
+    splits = {**corpus.splits, "sts": {DEV: twice}}
+    sequences = Sequences.of(config, Corpus(corpus.tokens, corpus.offsets, splits))
+    encoded: list[tuple[int, ...]] = []
+
+    def watch(_module: object, inputs: Any, _output: object) -> None:
+        parts = inputs[0].tokens.split(inputs[0].lengths.tolist())
+        encoded.extend(tuple(part.tolist()) for part in parts if part.any())  # not the filling
+
+    watching = network.encoder.register_forward_hook(watch)
+    found = evaluate(network, ALL_TASKS, sequences, DEV, accelerator)
+    watching.remove()
+    wanted = np.concatenate([sequences.numbers(by_split[DEV]) for by_split in splits.values()])
+    assert len(encoded) == len(set(encoded)) == len(np.unique(wanted)) < len(wanted)
+    for task, head in (("para", "para+sts"), ("sts", "para+sts"), ("sst", "sst")):
+        split = splits[task][DEV]
+        jaccard = torch.from_numpy(split.jaccard)
+        alone = []
+        for row, number in enumerate(sequences.numbers(split)):
+            embedded = network.embed(sequences.pack(np.array([number]), accelerator.device))
+            alone.append(network.heads[head]({task: (embedded, jaccard[row : row + 1])})[task])
+        predict = next(t.predict for t in ALL_TASKS if t.name == task)
+        expected = predict(torch.cat(alone)).numpy()
+        np.testing.assert_allclose(found[task].predictions, expected, atol=1e-4)
 
 
 def test_evaluation_leaves_the_network_as_it_was(
@@ -178,7 +219,9 @@ def test_evaluation_leaves_the_network_as_it_was(
 ) -> None:
     network.train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    found = [evaluate(network, ALL_TASKS, corpus, DEV, 24, accelerator) for _ in range(2)]
+    found = [
+        evaluate(network, ALL_TASKS, Sequences(corpus, 24), DEV, accelerator) for _ in range(2)
+    ]
     assert not network.training
     assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
@@ -189,6 +232,6 @@ def test_evaluation_leaves_the_network_as_it_was(
 def test_any_split_can_be_scored(
     network: Network, corpus: Corpus, accelerator: Accelerator
 ) -> None:
-    para = evaluate(network, ALL_TASKS, corpus, TRAIN, 24, accelerator)["para"]
+    para = evaluate(network, ALL_TASKS, Sequences(corpus, 24), TRAIN, accelerator)["para"]
     assert len(para.predictions) == len(corpus.splits["para"][TRAIN])
     assert para.score == np.mean(para.predictions == corpus.splits["para"][TRAIN].labels)

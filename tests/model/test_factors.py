@@ -20,38 +20,85 @@ from spaces import Config, Simplex, factors
 Fit = Any  # conftest's
 
 VALUES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "pooling": (("mean", "cls", "max"), {}),
+    "pooling": (("mean", "cls", "max", "attention"), {}),
     "head": (("feed-forward", "linear"), {}),
-    "pair_features": (("absolute difference", "difference"), {}),
+    "pooled_layers": ((1, 2), {}),
+    "pair_encoding": (("separate", "joint"), {}),
+    "pair_features": (("absolute difference", "difference", "concatenation"), {}),
+    "similarity": (("head", "cosine"), {"shared_pair_head": False}),
     "shared_pair_head": ((True, False), {}),
     "jaccard": ((True, False), {}),
-    "loss_weighting": (("equal", "report", "tuned"), {"loss_weights": (0.2, 0.3, 0.5)}),
+    "loss_weighting": (
+        ("equal", "report", "tuned", "uncertainty", "dynamic"),
+        {"loss_weights": (0.2, 0.3, 0.5), "epochs": 3},
+    ),
     "loss_weights": (
         ((0.5, 0.25, 0.25), (0.5, 0.3, 0.2), (0.4, 0.35, 0.25)),
         {"loss_weighting": "tuned"},
     ),
-    "extra_data": ((False, True), {}),
+    "extra_data": ((False, True, "share"), {"extra_share": 0.4}),
+    "extra_share": ((0.0, 0.5, 1.0), {"extra_data": "share"}),
+    "sampling": (
+        ("balanced", "sequential", "proportional", "annealed"),
+        {"epochs": 3, "extra_data": True},
+    ),
     "trainable_layers": (("all", 2, 1, "none"), {}),
+    "lora_rank": ((0, 4, 8, 16, 32), {}),
     "encoder_learning_rate": ((1e-3, 1.01e-3), {}),
+    "layer_decay": ((0.6, 0.99, 1.0), {}),
+    "unfreezing": (("none", "gradual"), {}),
+    "reinitialized_layers": ((0, 1, 2), {}),
+    "gradient_surgery": (("none", "pcgrad"), {}),
     "head_learning_rate": ((1e-2, 1.01e-2), {}),
     "schedule": (("linear", "constant"), {}),
     "warmup": ((0.0, 0.5), {}),
     "weight_decay": ((0.0, 0.01), {}),
     "dropout": ((0.0, 0.1), {}),
     "head_dropout": ((0.0, 0.1), {}),
+    "smart": ((False, True), {}),
+    "smart_weight": ((0.0, 1.0, 2.0), {"smart": True}),
+    "smart_radius": ((1e-3, 1e-2), {"smart": True, "smart_step_size": 1e-2}),
+    "smart_noise": ((1e-4, 1e-2), {"smart": True, "smart_radius": 1e-2}),
+    "smart_step_size": ((1e-3, 1e-2), {"smart": True, "smart_radius": 1e-2}),
+    "smart_steps": ((1, 2), {"smart": True, "smart_radius": 1e-2}),
+    "bregman": ((False, True), {}),
+    "bregman_weight": ((0.0, 1.0, 2.0), {"bregman": True}),
+    "bregman_momentum": ((0.0, 0.9, 0.999), {"bregman": True}),
     "batch_size": ((4, 8), {}),
     "max_length": ((6, 24), {}),
     "samples_per_epoch": ((24, 32), {}),
     "epochs": ((1, 2), {}),
+    "early_stopping": ((0, 1), {"epochs": 6, "schedule": "constant"}),
     "seed": ((0, 1), {}),
 }
 """Values of each factor that must all give different trainings, and under which other values."""
 
 INACTIVE: list[tuple[str, Any, dict[str, Any]]] = [
+    ("pair_features", "difference", {"pair_encoding": "joint"}),
+    ("similarity", "cosine", {"pair_encoding": "joint", "shared_pair_head": False}),
+    ("similarity", "cosine", {"shared_pair_head": True}),
     ("loss_weights", (0.1, 0.1, 0.8), {"loss_weighting": "report"}),
     ("loss_weights", (0.1, 0.1, 0.8), {"loss_weighting": "equal"}),
+    ("lora_rank", 8, {"trainable_layers": 2}),
     ("encoder_learning_rate", 1e-5, {"trainable_layers": "none"}),
+    ("layer_decay", 0.6, {"trainable_layers": 1}),
+    ("layer_decay", 0.6, {"trainable_layers": "none"}),
+    ("unfreezing", "gradual", {"trainable_layers": 1}),
+    ("unfreezing", "gradual", {"trainable_layers": "none"}),
+    ("reinitialized_layers", 1, {"trainable_layers": "none"}),
+    ("reinitialized_layers", 1, {"lora_rank": 8}),
+    ("gradient_surgery", "pcgrad", {"sampling": "proportional"}),
     ("head_dropout", 0.5, {"head": "linear"}),
+    ("extra_share", 0.9, {"extra_data": True}),
+    ("smart", True, {"trainable_layers": "none"}),
+    ("smart_weight", 2.0, {"smart": False}),
+    ("smart_radius", 1e-2, {"smart": False}),
+    ("smart_noise", 1e-2, {"smart": False}),
+    ("smart_step_size", 1e-2, {"smart": False}),
+    ("smart_steps", 2, {"smart": False}),
+    ("bregman_weight", 2.0, {"bregman": False}),
+    ("bregman_momentum", 0.5, {"bregman": False}),
+    ("samples_per_epoch", 40, {"sampling": "sequential"}),
 ]
 
 
@@ -67,7 +114,7 @@ def test_no_declared_factor_is_left_out() -> None:
 
 
 def test_every_condition_is_tested() -> None:
-    conditional = {name for name, factor in factors().items() if factor.when is not None}
+    conditional = {name for name, factor in factors().items() if factor.when}
     assert {name for name, _, _ in INACTIVE} == conditional
 
 

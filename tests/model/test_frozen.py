@@ -14,10 +14,11 @@ from model.batches import epoch_batches
 from model.cache import CACHE_VARIABLE
 from model.corpus import Corpus
 from model.encoder import Encoder
-from model.evaluate import embed_sentences
+from model.evaluate import embed
 from model.frozen import FrozenEmbeddings
 from model.network import Network, build_network
 from model.pretrained import Pretrained
+from model.sequences import Sequences
 from model.tasks import ALL_TASKS
 from spaces import Config
 from tests.model.conftest import Fit
@@ -42,17 +43,17 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     sentences: list[tuple[int, ...]] = []
     forward = Encoder.forward
 
-    def watched(self: Encoder, packed: Any, token_types: Any = None) -> Any:
+    def watched(self: Encoder, packed: Any, *others: Any) -> Any:
         parts = packed.tokens.split(packed.lengths.tolist())
         sentences.extend(tuple(part.tolist()) for part in parts if part.any())
-        return forward(self, packed, token_types)
+        return forward(self, packed, *others)
 
     monkeypatch.setattr(Encoder, "forward", watched)
     return sentences
 
 
 def table_of(network: Network, encoder: Pretrained, corpus: Corpus, to: Accelerator) -> Any:
-    return FrozenEmbeddings(network, encoder, corpus, LENGTH, to)
+    return FrozenEmbeddings(network, encoder, Sequences(corpus, LENGTH), to)
 
 
 @torch.no_grad()
@@ -61,17 +62,18 @@ def test_embeddings_are_those_of_the_network(
 ) -> None:
     frozen = table_of(network, pretrained, corpus, accelerator)
     numbers = np.array([5, 3, 5, 40])
-    expected = embed_sentences(network, corpus, numbers, LENGTH, accelerator)
+    expected = embed(network, Sequences(corpus, LENGTH), numbers, accelerator)
     for _ in range(2):
         frozen.prepare(numbers)
         assert torch.equal(frozen(numbers), expected)
     assert not network.training
 
 
-def test_each_sentence_is_encoded_once_over_all_trials(
-    fit: Fit, tiny: Config, encoded: list[tuple[int, ...]]
+@pytest.mark.parametrize("pairs", ["separate", "joint"])
+def test_each_sequence_is_encoded_once_over_all_trials(
+    pairs: str, fit: Fit, tiny: Config, encoded: list[tuple[int, ...]]
 ) -> None:
-    config = tiny.replace(trainable_layers="none", epochs=3)
+    config = tiny.replace(trainable_layers="none", epochs=3, pair_encoding=pairs)
     first = fit(config)
     assert len(encoded) == len(set(encoded)) > 100
     fit(config.replace(head_dropout=0.3, seed=1))
@@ -92,15 +94,27 @@ def test_scores_are_the_same_without_a_cache(
     assert fit(config).reports == kept.reports
 
 
-def test_stopped_and_resumed_equals_never_stopped(fit: Fit, tiny: Config) -> None:
-    config = tiny.replace(trainable_layers="none")
+@pytest.mark.parametrize("changes", [{}, {"pair_encoding": "joint"}, {"pooling": "attention"}])
+def test_stopped_and_resumed_equals_never_stopped(
+    changes: dict[str, Any], fit: Fit, tiny: Config
+) -> None:
+    config = tiny.replace(trainable_layers="none", **changes)
     whole = fit(config, report_at=(0.5,))
     part = fit(config, report_at=(0.5,), stop_after=0.5)
     rest = fit(config, part.folder, report_at=(0.5,))
     assert part.reports[:-1] + rest.reports == whole.reports
 
 
-@pytest.mark.parametrize("other", ["pooling", "length", "encoder", "corpus"])
+def test_a_pooling_that_learns_does_so_on_a_frozen_encoder_and_keeps_no_embeddings(
+    fit: Fit, tiny: Config, cache: Path
+) -> None:
+    run = fit(tiny.replace(trainable_layers="none", pooling="attention", pair_encoding="joint"))
+    assert not cache.exists()
+    assert run.weights["pooling.query"].abs().min() > 0
+    assert not any(name.startswith("encoder") for name in run.weights)
+
+
+@pytest.mark.parametrize("other", ["pooling", "layers", "length", "joint", "encoder", "corpus"])
 def test_what_decides_an_embedding_has_a_file_of_its_own(
     other: str,
     network: Network,
@@ -112,17 +126,19 @@ def test_what_decides_an_embedding_has_a_file_of_its_own(
     table_of(network, pretrained, corpus, accelerator)
     table_of(network, pretrained, corpus, accelerator)
     assert len(list(cache.iterdir())) == 1
-    length = LENGTH
-    if other == "pooling":
-        network.pooling = "cls"
+    length, joint = LENGTH, other == "joint"
+    if other == "layers":
+        network.pooling.layers = 2
+    elif other == "pooling":
+        network.pooling.kind = "cls"
     elif other == "length":
         length = 9
     elif other == "encoder":
         weights = {name: array + 1 for name, array in pretrained.weights.items()}
         pretrained = Pretrained(**{**vars(pretrained), "weights": weights})
-    else:
+    elif other == "corpus":
         corpus = Corpus(corpus.tokens[::-1].copy(), corpus.offsets, corpus.splits)
-    FrozenEmbeddings(network, pretrained, corpus, length, accelerator)
+    FrozenEmbeddings(network, pretrained, Sequences(corpus, length, joint), accelerator)
     assert len(list(cache.iterdir())) == 2
 
 

@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.heads import CosineHead, FeedForward, PairHead, SentenceHead, build_heads
+from model.heads import (
+    _PAIR_FEATURES,
+    CosineHead,
+    FeedForward,
+    PairHead,
+    SentenceHead,
+    build_heads,
+)
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
 from spaces import Config
 
@@ -111,7 +118,13 @@ def test_every_task_has_an_output_an_example(head: str) -> None:
 
 def test_baseline_is_computed_from_embeddings_as_the_report_says() -> None:
     """Report, 4.1: linear on the embedding, linear on the difference, linear on the cosine."""
-    made = heads(head="linear", shared_pair_head=False, jaccard=False, pair_features="difference")
+    made = heads(
+        head="linear",
+        shared_pair_head=False,
+        jaccard=False,
+        pair_features="difference",
+        similarity="cosine",
+    )
     given = inputs()
     found = outputs(made, given)
     for head in made.values():
@@ -130,6 +143,17 @@ def test_baseline_is_computed_from_embeddings_as_the_report_says() -> None:
     first, second = given["sts"][0][:6], given["sts"][0][6:]
     cosine = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
     torch.testing.assert_close(found["sts"], cosine[:, None] * weight[0, 0] + bias)
+
+
+def test_similarity_alone_comes_from_the_cosine_and_only_where_its_head_is_its_own() -> None:
+    made = heads(similarity="cosine", shared_pair_head=False)
+    assert isinstance(made["sts"], CosineHead)
+    assert isinstance(made["para"], PairHead)
+    assert isinstance(heads(shared_pair_head=False)["sts"], PairHead)
+    for idle in ({"shared_pair_head": True}, {"pair_encoding": "joint"}):
+        for changed in ({}, {"similarity": "cosine"}):
+            shapes = [p.shape for p in heads(**idle, **changed).parameters()]
+            assert shapes == [p.shape for p in heads(**idle).parameters()]
 
 
 def test_cosine_head_adds_the_jaccard_similarity_where_asked_for() -> None:
@@ -229,6 +253,37 @@ def test_difference_is_the_first_sentence_less_the_second() -> None:
         head.network.bias.zero_()
     embeddings = torch.cat([torch.full((1, HIDDEN), 3.0), torch.full((1, HIDDEN), 1.0)])
     assert only(head, PARA, (embeddings, torch.zeros(1))).item() == 2 * HIDDEN
+
+
+def test_concatenation_is_both_their_absolute_difference_and_their_product() -> None:
+    head = heads(tasks=[PARA], head="linear", pair_features="concatenation", jaccard=False)["para"]
+    given = inputs()["para"]
+    u, v = given[0][:6], given[0][6:]
+    parts = [u, v, (u - v).abs(), u * v]
+    weights = head.network.weight.split(HIDDEN, dim=1)
+    assert len(weights) == len(parts)
+    expected = sum(part @ weight.T for part, weight in zip(parts, weights, strict=True))
+    torch.testing.assert_close(only(head, PARA, given), expected + head.network.bias)
+    u, v = torch.tensor([[3.0, -1]]), torch.tensor([[1.0, 2]])
+    _, features = _PAIR_FEATURES["concatenation"]
+    assert features(torch.cat([u, v])).tolist() == [[3, -1, 1, 2, 2, 3, 3, -2]]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_joint_pair_s_one_embedding_is_what_its_network_sees(shared: bool) -> None:
+    made = heads(pair_encoding="joint", shared_pair_head=shared, pair_features="concatenation")
+    made.eval()
+    generator = torch.Generator().manual_seed(0)
+    given = {
+        task.name: (torch.randn(6, HIDDEN, generator=generator), torch.rand(6))
+        for task in ALL_TASKS
+    }
+    found = outputs(made, given)
+    for task in ("para", "sts"):
+        network = made["para+sts" if shared else task].network
+        logits = network(torch.cat([given[task][0], given[task][1][:, None]], 1))
+        expected = logits if task == "para" else 5 * logits.sigmoid()
+        torch.testing.assert_close(found[task], expected)
 
 
 def test_without_jaccard_is_the_head_that_gives_that_input_no_weight() -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.packing import Packed, pack
+from model.packing import Packed, pack, pack_pairs
 
 LENGTHS = st.lists(st.integers(1, 80), min_size=1, max_size=60).map(
     lambda lengths: np.array(lengths, dtype=np.int64)
@@ -100,6 +100,18 @@ def test_pinned_sentences_are_the_same() -> None:
     pinned: Packed = packed.pin_memory()
     assert torch.equal(pinned.tokens, packed.tokens)
     assert pinned.lengths is packed.lengths
+
+
+def test_pairs_are_sentences_whose_second_part_is_of_type_one() -> None:
+    packed = pack_pairs([(np.array([5, 6]), np.array([7])), (np.array([8]), np.array([], int))])
+    assert packed.tokens.tolist() == [5, 6, 7, 8]
+    assert packed.lengths.tolist() == [3, 1]
+    assert packed.token_types is not None
+    assert packed.token_types.tolist() == [0, 0, 1, 0]
+    moved = packed.to("meta").token_types
+    assert moved is not None
+    assert moved.device.type == "meta"
+    assert pack_pairs([(np.array([8]), np.array([], int))]).token_types is None
 
 
 @pytest.mark.parametrize("sentences", [[], [np.arange(2), np.arange(0)]])

@@ -16,14 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
 from model.packing import pack
-from model.pretrained import (
-    MINILM,
-    build,
-    load_encoder,
-    load_tokenizer,
-    to_transformers_names,
-)
-from spaces.errors import UserError
+from model.pretrained import build, load_encoder, load_tokenizer, to_transformers_names
+from spaces import MINILM, UserError
 
 SENTENCES = [np.array([2, 5, 9, 3]), np.array([2, 7, 3]), np.array([4])]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "##s", "bad", "a", "the"]
@@ -201,7 +195,7 @@ def _code_in_weights(folder: Path) -> None:
     [
         (_no_config, "tiny is no checkpoint: it has no config.json"),
         (_broken_config, "is not JSON"),
-        (_change_config(model_type="roberta"), "says model_type 'roberta', but only 'bert'"),
+        (_change_config(model_type="t5"), "says model_type 't5', but only these are read: bert, "),
         (_change_config(position_embedding_type="relative_key"), "relative positions"),
         (_change_config(is_decoder=True), "decoder"),
         (_change_config(hidden_act="gelo"), "did you mean 'gelu'"),

@@ -20,6 +20,7 @@ from model import BEST, DEV, LAST, Metrics, Save, build_network, evaluate, load_
 from model.batches import Batch
 from model.corpus import TRAIN, Corpus
 from model.pretrained import Pretrained
+from model.sequences import Sequences
 from model.step import Step
 from model.tasks import ALL_TASKS
 from model.train import DivergenceError
@@ -122,7 +123,7 @@ def test_training_loss_is_the_mean_over_the_examples_of_an_epoch(
     )
     _, metrics = fit(config).reports[0]
     network = build_network(config, ALL_TASKS, pretrained)
-    found = evaluate(network, ALL_TASKS, corpus, TRAIN, config.max_length, accelerator)
+    found = evaluate(network, ALL_TASKS, Sequences.of(config, corpus), TRAIN, accelerator)
     for task in ("sst", "para", "sts"):
         assert metrics[f"train_loss/{task}"] == pytest.approx(found[task].loss, rel=1e-3)
 
@@ -133,7 +134,7 @@ def test_reported_scores_are_those_of_the_saved_weights(
     run = fit(tiny)
     network = build_network(tiny, ALL_TASKS, pretrained)
     network.load_state_dict(run.weights)
-    found = evaluate(network, ALL_TASKS, corpus, DEV, tiny.max_length, accelerator)
+    found = evaluate(network, ALL_TASKS, Sequences.of(tiny, corpus), DEV, accelerator)
     _, metrics = run.reports[-1]
     for task, result in found.items():
         assert result.score == metrics[f"score/{task}"]
@@ -203,6 +204,13 @@ SETTINGS: list[dict[str, Any]] = [
     {"head": "linear", "shared_pair_head": False, "pair_features": "difference"},
     {"trainable_layers": 1, "schedule": "constant", "extra_data": True, "pooling": "max"},
     {"trainable_layers": "none", "warmup": 0.5, "samples_per_epoch": 21, "batch_size": 5},
+    {"pair_encoding": "joint", "pooling": "attention", "pooled_layers": 2, "max_length": 14},
+    {"smart": True, "smart_steps": 2, "bregman": True, "bregman_momentum": 0.9},
+    {"sampling": "sequential", "shared_pair_head": False, "batch_size": 30},
+    {"sampling": "proportional", "extra_data": "share", "bregman": True, "trainable_layers": 1},
+    {"sampling": "annealed", "trainable_layers": "none", "batch_size": 12},
+    {"loss_weighting": "uncertainty", "gradient_surgery": "pcgrad", "reinitialized_layers": 1},
+    {"loss_weighting": "dynamic", "unfreezing": "gradual", "layer_decay": 0.8},
 ]
 
 
@@ -351,7 +359,7 @@ def test_objective_chooses_the_best_epoch_whose_weights_are_kept(
         assert float(about["score"]) == scores[best]
         network = build_network(config, ALL_TASKS, pretrained)
         network.load_state_dict(weights)
-        found = evaluate(network, ALL_TASKS, corpus, DEV, config.max_length, accelerator)
+        found = evaluate(network, ALL_TASKS, Sequences.of(config, corpus), DEV, accelerator)
         for task, result in found.items():
             assert result.score == run.reports[best][1][f"score/{task}"]
         chosen.add(run.trained.best_epoch)

@@ -45,12 +45,11 @@ def spaces(draw: st.DrawFn) -> Space:
                 table[name] = {"low": min(ends), "high": max(ends)}
             case Simplex():
                 table[name] = draw(st.sampled_from(["free", WEIGHTS]))
-    if "loss_weights" in table:
-        table["loss_weighting"] = draw(st.sampled_from(["tuned", ["equal", "tuned"]]))
-    if "encoder_learning_rate" in table and table.get("trainable_layers") == ["none"]:
-        table["trainable_layers"] = ["none", 2]
-    if "head_dropout" in table:
-        table["head"] = ["linear", "feed-forward"]
+    for name, factor in reversed(factors().items()):
+        for condition in factor.when if name in table else ():
+            allowed = table.setdefault(condition.factor, [])
+            if not set(allowed) & set(condition.among):
+                allowed.append(draw(st.sampled_from(condition.among)))
     return Space.parse(table, "here")
 
 

@@ -33,7 +33,10 @@ def test_the_best_that_ended_keep_theirs(
     for record in records[before:]:
         kept.add(record)
     ended = [r for r in records if r.state != "failed"]
-    ended.sort(key=lambda r: (r.epoch, r.best_score or 0.0), reverse=True)
+    completed = [r for r in ended if r.state == "completed"]
+    stopped = [r for r in ended if r.state == "stopped"]
+    completed.sort(key=lambda r: r.best_score or 0.0, reverse=True)
+    stopped.sort(key=lambda r: (r.epoch, r.best_score or 0.0), reverse=True)
     failed = {r.id for r in records if r.state == "failed"}
     have = {r.id for r in records if list(folder.trial(r.id).checkpoint.iterdir())}
-    assert have == failed | {r.id for r in ended[:keep]}
+    assert have == failed | {r.id for r in (completed + stopped)[:keep]}

@@ -273,6 +273,64 @@ def test_a_trial_whose_last_report_was_lost_is_complete(open_ledger: Open) -> No
     assert again.next() is None
 
 
+STALLING = {1: 0.4, 1.5: 0.9, 2: 0.5, 3: 0.5, 4: 0.45}
+"""Without a better whole epoch after the second."""
+
+
+@pytest.mark.parametrize(("patience", "last", "state"), [(2, 4, "completed"), (3, 4, "running")])
+def test_a_trial_that_ends_itself_is_complete_with_its_last_score(
+    open_ledger: Open, patience: int, last: int, state: str
+) -> None:
+    study = study_of({"early_stopping": [patience]}, epochs=9, scheduler="none", grace_epochs=0.5)
+    ledger = open_ledger(study)
+    trial = started(ledger)
+    ledger.start(trial.id)
+    for epoch, value in STALLING.items():
+        assert ledger.report(trial.id, epoch, value)
+    assert ledger.end(trial.id).state == state
+    again = open_ledger(study)
+    record = again.records[trial.id]
+    assert record.epoch == last
+    assert (record.last_score, record.best_score) == (0.45, 0.9)
+    (told,) = stored(again)
+    if state == "completed":
+        assert (told.state, told.value) == (TrialState.COMPLETE, 0.45)
+        assert record.state == "completed"
+        assert all(trial.id != r.id for r in iter(again.next, None))
+    else:
+        assert told.state == TrialState.RUNNING
+        assert again.next() is record
+
+
+def test_a_trial_whose_last_report_before_it_ended_itself_was_lost_is_complete(
+    open_ledger: Open,
+) -> None:
+    study = study_of({"early_stopping": [1]}, epochs=9, scheduler="none")
+    ledger = open_ledger(study)
+    trial = started(ledger)
+    ledger.start(trial.id)
+    folder = ledger.folder.trial(trial.id)
+    folder.start(config_of(ledger, trial))
+    for epoch, value in ((1, 0.5), (2, 0.4)):
+        folder.record(epoch, metrics(value))
+    ledger.report(trial.id, 1, 0.5)
+    again = open_ledger(study)
+    assert again.records[trial.id].state == "completed"
+    assert again.records[trial.id].scores == {1: 0.5, 2: 0.4}
+
+
+def test_a_trial_that_ends_itself_at_a_rung_that_stops_it_is_complete(open_ledger: Open) -> None:
+    study = study_of({"early_stopping": [1], "pooling": ["mean", "cls"]}, epochs=9, grace_epochs=2)
+    ledger = open_ledger(study)
+    for score in (0.9, 0.5):
+        trial = started(ledger)
+        ledger.start(trial.id)
+        ledger.report(trial.id, 1, score)
+        goes_on = ledger.report(trial.id, 2, score - 0.1)
+        assert goes_on == (score == 0.9)
+        assert ledger.end(trial.id).state == "completed"
+
+
 def test_the_objective_says_which_score_is_taken_over(open_ledger: Open) -> None:
     ledger = open_ledger(study_of(GRID, trials=1, objective="sts"))
     record = started(ledger)

@@ -38,6 +38,12 @@ def test_the_best_of_the_completed_has_the_highest_last_score() -> None:
     assert best.id == "best"
 
 
+def test_a_trial_that_ended_itself_early_is_compared_by_its_last_score() -> None:
+    early, full = record("early", "completed", {1: 0.9, 2: 0.6}), record("f", "completed", {3: 0.7})
+    assert best_record([early, full]) is full
+    assert best_record([early, record("f", "completed", {3: 0.5})]) is early
+
+
 def test_before_any_completed_only_the_furthest_are_compared() -> None:
     trials = [
         record("early", "stopped", {1: 0.9}),

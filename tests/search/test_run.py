@@ -221,6 +221,39 @@ def test_a_trial_that_diverges_fails_and_the_others_go_on(
     assert len(set(worker_processes(ledger.folder))) <= 2  # a failure does not cost the worker
 
 
+def test_a_trial_that_ends_itself_is_complete_and_not_run_again(
+    tiny_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = tiny_study(
+        space={
+            "epochs": 12,
+            "schedule": "constant",
+            "encoder_learning_rate": 1e-3,
+            "early_stopping": [1, 0],
+        },
+        search={"sampler": "grid", "scheduler": "none"},
+    )
+    folder = StudyFolder(tmp_path / "run")
+    ledger = run(study, folder, quiet=True)
+
+    early, whole = ledger.records.values()
+    assert early.state == whole.state == "completed"
+    assert whole.epoch == 12
+    assert 1 < early.epoch < 12
+    scores = [whole.scores[epoch] for epoch in range(1, int(early.epoch) + 1)]
+    assert [*early.scores.values()] == scores
+    assert scores[-1] <= scores[-2] == max(scores)
+    assert (early.last_score, early.best_score) == (scores[-1], scores[-2])
+    (name,) = optuna.get_all_study_names(open_journal(folder.journal))
+    told = optuna.load_study(study_name=name, storage=open_journal(folder.journal)).trials
+    assert [trial.value for trial in told] == [early.last_score, whole.last_score]
+
+    processes = worker_processes(folder)
+    again = run(study, folder, quiet=True)
+    assert [r.scores for r in again.records.values()] == [early.scores, whole.scores]
+    assert worker_processes(folder) == processes  # Nothing was left to do.
+
+
 def test_a_checkpoint_that_cannot_be_read_fails_one_trial(
     tiny_study: MakeStudy, tmp_path: Path
 ) -> None:

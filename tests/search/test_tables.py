@@ -64,6 +64,13 @@ def test_the_ranking_compares_only_equal_epochs(wide: tuple[Space, list[Record]]
     assert [r.id for r in ranked(wide[1])] == ["0003", "0001", "0000", "0004", "0002"]
 
 
+def test_a_trial_that_ended_itself_ranks_by_its_last_score(
+    wide: tuple[Space, list[Record]],
+) -> None:
+    early = Record("0005", {}, "completed", {1: 0.8, 2: 0.65})
+    assert [r.id for r in ranked([*wide[1], early])][:3] == ["0003", "0005", "0001"]
+
+
 def test_effects_fit_and_are_whole(wide: tuple[Space, list[Record]]) -> None:
     space, records = wide
     more = [

@@ -57,11 +57,11 @@ def test_every_factor_is_explained() -> None:
 def test_a_condition_names_an_earlier_factor_and_some_of_its_values() -> None:
     earlier: dict[str, Key] = {}
     for name, factor in factors().items():
-        if factor.when is not None:
-            assert factor.when.factor in earlier, name
-            levels = earlier[factor.when.factor].domain.levels
+        for condition in factor.when:
+            assert condition.factor in earlier, name
+            levels = earlier[condition.factor].domain.levels
             assert levels is not None, f"{name} depends on a factor whose values cannot be listed"
-            assert set(factor.when.among) < set(levels), name
+            assert set(condition.among) < set(levels), name
         earlier[name] = factor
 
 
@@ -85,6 +85,13 @@ def test_configurations_that_differ_only_where_nothing_acts_have_equal_active_va
         ("loss_weights", {"loss_weighting": "tuned"}, {"loss_weighting": "report"}),
         ("encoder_learning_rate", {"trainable_layers": 2}, {"trainable_layers": "none"}),
         ("head_dropout", {"head": "feed-forward"}, {"head": "linear"}),
+        ("pair_features", {"pair_encoding": "separate"}, {"pair_encoding": "joint"}),
+        ("similarity", {"shared_pair_head": False}, {"shared_pair_head": True}),
+        (
+            "similarity",
+            {"shared_pair_head": False},
+            {"shared_pair_head": False, "pair_encoding": "joint"},
+        ),
     ],
 )
 def test_a_factor_acts_only_under_its_condition(
@@ -101,8 +108,8 @@ def test_a_factor_does_not_act_where_the_factor_it_depends_on_does_not(
     switch = Choice((False, True))
     chain = {
         "a": Key("a", True, switch, "first"),
-        "b": Key("b", True, switch, "second", when=Condition("a", (True,))),
-        "c": Key("c", True, switch, "third", when=Condition("b", (True,))),
+        "b": Key("b", True, switch, "second", when=(Condition("a", (True,)),)),
+        "c": Key("c", True, switch, "third", when=(Condition("b", (True,)),)),
     }
     monkeypatch.setattr("spaces.config.factors", lambda: chain)
     assert is_active("c", {"a": True, "b": True})
@@ -129,7 +136,10 @@ def test_an_unknown_factor_is_told_the_nearest_one() -> None:
     ("values", "says"),
     [
         ({"jaccard": 1}, "trial 7: jaccard must be one of false, true, but it is 1."),
-        ({"pooling": "men"}, 'pooling must be one of "mean", "cls", "max", but it is "men".'),
+        (
+            {"pooling": "men"},
+            'pooling must be one of "mean", "cls", "max", "attention", but it is "men".',
+        ),
         ({"batch_size": 1}, "batch_size must be an integer from 2 to 1024 .*, but it is 1."),
         ({"loss_weights": [1, 1, 1]}, r"that sum to 1, for sst, para, sts, but it is \[1, 1, 1\]."),
     ],

@@ -74,3 +74,12 @@ def test_a_condition_holds_for_the_values_it_names() -> None:
     assert condition.holds({"dish": "cake"})
     assert not condition.holds({"dish": "soup"})
     assert condition.describe() == 'dish is "bread" or "cake"'
+
+
+def test_several_conditions_are_told_together() -> None:
+    both = (Condition("dish", ("bread",)), Condition("hot", (True,)))
+    field = key(1, IntInterval(1, 9), "loaves", when=both)
+    assert field.metadata["key"].active_where == 'dish is "bread" and hot is true'
+    one = key(1, IntInterval(1, 9), "loaves", when=both[0])
+    assert one.metadata["key"].when == both[:1]
+    assert key(1, IntInterval(1, 9), "loaves").metadata["key"].active_where == ""

@@ -85,6 +85,7 @@ def test_the_centre_of_a_simplex_weighs_all_alike() -> None:
 ACCEPTED: list[tuple[Domain, Value, Value]] = [
     (Choice((False, True)), True, True),
     (Choice((True, 1)), 1, 1),
+    (Choice((True, 1)), 1.0, 1),
     (Choice(("all", 1, 2)), 2, 2),
     (Choice((0.5, 1.0)), 1, 1.0),
     (Choice(((0.5, 0.5), (1.0, 0.0))), [1, 0], (1.0, 0.0)),
@@ -112,7 +113,7 @@ def test_a_domain_gives_its_values_in_their_own_type(
 
 REFUSED: list[tuple[Domain, list[Value]]] = [
     (Choice((False, True)), [0, 1, 1.0, "true", None, [True]]),
-    (Choice((1, 2)), [True, 3, "1", 1.0]),
+    (Choice((1, 2)), [True, 3, "1", 1.5]),
     (Choice((0.5, 1.0)), [True, 0.75, "1.0", HUGE, math.nan]),
     (Choice(("mean", "cls")), ["Mean", "", None, ["mean"], 0]),
     (Choice(((1.0, 0.0),)), [[True, False], [1.0], [0.0, 1.0], 1.0, "10"]),

@@ -201,8 +201,8 @@ def with_conditions(document: dict[str, Any]) -> dict[str, Any]:
     """The document, changed so that every factor in it can act and a first rung is reached."""
     space = document.setdefault("space", {})
     for name, factor in factors().items():
-        if name in space and factor.when is not None:
-            space[factor.when.factor] = factor.when.among[0]
+        if name in space:
+            space.update({condition.factor: condition.among[0] for condition in factor.when})
     document.get("search", {}).pop("grace_epochs", None)
     return document
 

