@@ -91,6 +91,7 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     )
     if accelerator.is_main_process:
         print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
+    accelerator.wait_for_everyone()  # Nobody leaves while another still speaks.
     accelerator.end_training()
     return 0
 

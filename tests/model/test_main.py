@@ -84,7 +84,7 @@ def test_best_epoch_is_by_the_studys_objective(
     ("change", "sentence"),
     [
         ("poling=cls", "Unknown key 'poling' in --set poling=cls; did you mean 'pooling'?"),
-        ("pooling=sum", 'pooling must be one of "mean", "cls", "max", but it is "sum".'),
+        ("head=deep", 'head must be one of "feed-forward", "linear", but it is "deep".'),
         ("max_length=129", "reads at most 128 tokens."),
         ("trainable_layers=3", "has 2 layers."),
         ("data.path=nowhere", "is not a folder; data.path names the folder of the data files."),

@@ -93,7 +93,8 @@ def search(home: Home, *more: str) -> Iterator[subprocess.Popen[str]]:
     arguments = ["search", str(home.file), "--dir", str(home.folder.path), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(home.path)}
     with subprocess.Popen(
-        [sys.executable, "-m", "search.cli", *arguments],
+        # The installed program: `python -m` may end with the signal itself, though it was caught.
+        [Path(sys.executable).with_name("ablatune"), *arguments],
         cwd=home.path,
         env=environment,
         stdout=subprocess.PIPE,
