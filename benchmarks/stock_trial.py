@@ -11,6 +11,8 @@ from typing import Any
 
 from ray import tune
 
+from spaces import EMBEDDED
+
 
 def stock_trial(config: dict[str, Any]) -> None:
     """One update of three tasks on one thread; it reports when that began and when all ended."""
@@ -55,10 +57,12 @@ def stock_trial(config: dict[str, Any]) -> None:
 
 def stock_gaps(data: str, trials: int) -> list[float]:
     """Seconds from each trial's end to the next one's first update, one trial at a time."""
+    # A trial has another working folder.
+    path = data if data == EMBEDDED else str(Path(data).resolve())
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(stock_trial, {"cpu": 1}),
-            param_space={"data": str(Path(data)), "learning_rate": tune.loguniform(1e-6, 1e-4)},
+            param_space={"data": path, "learning_rate": tune.loguniform(1e-6, 1e-4)},
             tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=1),
             run_config=tune.RunConfig(storage_path=scratch, verbose=0),
         )

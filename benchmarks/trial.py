@@ -250,8 +250,8 @@ def main() -> None:
         several = {}
         for workers in (2,) if options.quick else (2, 8):
             several[str(workers)], _ = search_trials(options.data, 2 * workers, workers, scratch)
-    with _ray(1):
-        stock = stock_gaps(options.data, 3 if options.quick else 6)
+        with _ray(1):
+            stock = stock_gaps(options.data, 3 if options.quick else 6)
     result = {
         "benchmark": "trial",
         "machine": about,
