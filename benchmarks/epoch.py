@@ -17,20 +17,17 @@ import tempfile
 import torch
 
 from benchmarks.machine import machine
+from benchmarks.material import data_kind, material
 from model import (
     ALL_TASKS,
     Corpus,
     Metrics,
     Pretrained,
     Save,
-    build_corpus,
-    load_dataset,
-    load_encoder,
-    load_tokenizer,
     make_accelerator,
     train,
 )
-from spaces import Config, DataSettings
+from spaces import Config
 
 
 def epochs_of(config: Config, corpus: Corpus, encoder: Pretrained) -> list[Metrics]:
@@ -55,9 +52,8 @@ def main() -> None:
     if options.quick:
         options.samples, options.epochs = 512, 1
     torch.set_num_threads(1)
-    encoder = load_encoder("minilm")
-    dataset = load_dataset(DataSettings(path=options.data), with_extra=False)
-    corpus = build_corpus(dataset, load_tokenizer(encoder))
+    given = material(options.data)
+    corpus, encoder = given.corpus, given.encoder
     config = Config(samples_per_epoch=options.samples, epochs=options.epochs)
     trained = epochs_of(config, corpus, encoder)
     with tempfile.TemporaryDirectory(prefix="ablatune-") as cache:
@@ -70,7 +66,7 @@ def main() -> None:
     result = {
         "benchmark": "epoch",
         "machine": machine() | {"load": os.getloadavg()[0]},
-        "data": "embedded" if options.data == "embedded" else "folder",
+        "data": data_kind(options.data),
         "samples": options.samples,
         "seconds": statistics.median(m["seconds"] for m in trained),
         "share_of_evaluation": statistics.median(shares),

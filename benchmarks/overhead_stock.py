@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "0"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "auto"
 
 import optuna
 import ray

@@ -24,18 +24,15 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from benchmarks.machine import machine
+from benchmarks.material import data_kind, material
 from model import (
     ALL_TASKS,
     Metrics,
-    build_corpus,
-    load_dataset,
-    load_encoder,
-    load_tokenizer,
     make_accelerator,
     train,
 )
 from model.dropout import Dropout
-from spaces import Config, DataSettings
+from spaces import Config
 
 OURS = "ablatune, bf16"
 VARIANTS = {
@@ -52,10 +49,9 @@ def trained(variant: str, config: Config, data: str) -> Metrics:
     torch.set_num_threads(1)
     if true_dropout:
         Dropout.mask = _bernoulli  # type: ignore[method-assign]
-    encoder = load_encoder("minilm")
-    dataset = load_dataset(DataSettings(path=data), with_extra=False)
-    corpus = build_corpus(dataset, load_tokenizer(encoder))
-    result = train(config, ALL_TASKS, corpus, encoder, make_accelerator(precision), lambda *_: True)
+    given = material(data)
+    accelerator = make_accelerator(precision)
+    result = train(config, ALL_TASKS, given.corpus, given.encoder, accelerator, lambda *_: True)
     return result.metrics
 
 
@@ -128,7 +124,7 @@ def main() -> None:
     result = {
         "benchmark": "quality",
         "machine": machine(),
-        "data": "embedded" if options.data == "embedded" else "folder",
+        "data": data_kind(options.data),
         "seeds": options.seeds,
         "epochs": options.epochs,
         "samples": options.samples,

@@ -25,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.gemm import gemm_rate
 from benchmarks.machine import machine
+from benchmarks.material import data_kind
 from benchmarks.peers import (
     CourseLoop,
     SensibleLoop,
@@ -171,7 +172,7 @@ def main() -> None:
     result = {
         "benchmark": "step",
         "machine": machine() | {"bf16_in_hardware": has_bf16()},
-        "data": "embedded" if options.data == "embedded" else "folder",
+        "data": data_kind(options.data),
         "batch_size": options.batch_size,
         "rounds": rounds,
         "variants": summary(times, work),

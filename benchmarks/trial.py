@@ -31,6 +31,7 @@ from typing import Any
 import ray
 
 from benchmarks.machine import machine
+from benchmarks.material import data_kind
 from benchmarks.processes import open_files, private_bytes
 from benchmarks.stock_trial import stock_gaps
 from model import DEV, Corpus, Metrics, Save, load_material, train
@@ -255,7 +256,7 @@ def main() -> None:
     result = {
         "benchmark": "trial",
         "machine": about,
-        "data": "embedded" if options.data == "embedded" else "folder",
+        "data": data_kind(options.data),
         "cold_start": cold,
         "gaps": {"ablatune": _spread(gaps), "stock trial of Ray Tune": _spread(stock)},
         "memory": {workers: _memory(marks) for workers, marks in several.items()},

@@ -14,7 +14,6 @@ for _name, _value in {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
 }.items():
     os.environ.setdefault(_name, _value)
