@@ -6,9 +6,10 @@ from model import Material, load_material
 from spaces import EMBEDDED, parse_study
 
 
-def material(data: str) -> Material:
-    """The embedded data, or those of a folder, without extra data."""
-    return load_material(parse_study({"data": {"path": data}}, "benchmark", "the benchmark"))
+def material(data: str, with_extra: bool = False) -> Material:
+    """The embedded data, or those of a folder."""
+    tables = {"data": {"path": data}, "space": {"extra_data": with_extra}}
+    return load_material(parse_study(tables, "benchmark", "the benchmark"))
 
 
 def data_kind(data: str) -> str:

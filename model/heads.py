@@ -90,13 +90,21 @@ class PairHead(nn.Module):
 
 
 class CosineHead(nn.Module):
-    """A linear transform of the two embeddings' cosine (report, 4.1: the baseline's similarity)."""
+    """A linear transform of the two embeddings' cosine (report, 4.1: the baseline's similarity).
+
+    It starts as the cosine stretched to the task's scale: one drawn at random points the wrong way
+    in half of all seeds, and pulls the encoder there before it turns.
+    """
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__()
         self.task = task
         self.jaccard = config.jaccard
         self.network = nn.Linear(1 + config.jaccard, 1)
+        with torch.no_grad():
+            self.network.weight.zero_()
+            self.network.weight[0, 0] = task.scale or 1.0
+            self.network.bias.zero_()
 
     def forward(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         if self.task.name not in inputs:

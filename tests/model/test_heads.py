@@ -156,8 +156,18 @@ def test_similarity_alone_comes_from_the_cosine_and_only_where_its_head_is_its_o
             assert shapes == [p.shape for p in heads(**idle).parameters()]
 
 
+def test_cosine_head_starts_as_the_cosine_on_the_scale_of_the_task() -> None:
+    head: Any = CosineHead(Config(jaccard=True), STS)
+    same = torch.tensor([[3.0, 4.0]])
+    across = torch.tensor([[-4.0, 3.0]])
+    given = torch.cat([same, same, same, across])  # the pairs (same, same) and (same, across)
+    found = head({"sts": (given, torch.tensor([0.7, 0.7]))})["sts"]
+    torch.testing.assert_close(found, torch.tensor([[5.0], [0.0]]))
+
+
 def test_cosine_head_adds_the_jaccard_similarity_where_asked_for() -> None:
     head: Any = CosineHead(Config(jaccard=True), STS)
+    torch.nn.init.normal_(head.network.weight)
     embeddings, jaccard = inputs()["sts"]
     cosine = F.cosine_similarity(embeddings[:6], embeddings[6:])
     expected = torch.stack([cosine, jaccard], 1) @ head.network.weight.T + head.network.bias
