@@ -98,6 +98,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         self._ledger.start(trial.config["id"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._ledger.meter.tick()
         now = time.monotonic()
         if self._live is not None:
             if now - self._last_line >= 0.25:
