@@ -177,4 +177,5 @@ class _Simulation:
 
     def _rank(self, passed: int, share: float) -> float:
         """The rank among all trials, 1 the best, of one of those that passed so many rungs."""
-        return 1.0 - (1.0 - share) / self._ahead.reduction_factor**passed
+        survive: float = self._ahead.reduction_factor**-passed
+        return 1.0 - (1.0 - share) * survive

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ class Meter:
         unfinished = self._file.with_suffix(".unfinished")
         try:
             unfinished.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
-            os.replace(unfinished, self._file)
+            unfinished.replace(self._file)
         except OSError as error:
             _log.warning("cannot write %s: %s", self._file, error)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 from statistics import fmean, median
 from typing import Any
@@ -30,6 +30,8 @@ from search.forecast import Ahead, Forecast, forecast
 from search.rungs import Rungs
 from search.timing import Timed, slots_here, time_steps
 from spaces import Config, StudyFile, Value
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _SAMPLED = 256  # configurations that stand for the space
 _TIMED = 6  # kinds of them that are timed, at most
@@ -178,7 +180,7 @@ def sample(study: StudyFile, count: int) -> list[dict[str, Value]]:
     """Points that stand for what a search would draw: of a grid all its points, or of a large one
     as many at random, else random ones; the same each time."""
     if study.search.sampler == "grid":
-        points = [point for point, _ in zip(study.space.grid(), range(trials_of(study)))]
+        points = list(islice(study.space.grid(), trials_of(study)))
         return points if len(points) <= count else Random(0).sample(points, count)
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [suggest(drawn.ask(), study.space) for _ in range(count if study.space.free else 1)]
@@ -190,14 +192,14 @@ def representatives(configs: Sequence[Config], layers: int, size: Any) -> list[C
     by_kind: dict[object, list[Config]] = defaultdict(list)
     for config in configs:
         by_kind[work_kind(config)].append(config)
-    work: Counter[object] = Counter()
+    work: defaultdict[object, float] = defaultdict(float)
     for kind, alike in by_kind.items():
         for config in alike:
             epoch = size(config)
             work[kind] += epoch_work(config, layers, epoch.examples, epoch.updates)
     dearness = {kind: example_work(alike[0], layers) for kind, alike in by_kind.items()}
     extremes = [min(dearness, key=dearness.__getitem__), max(dearness, key=dearness.__getitem__)]
-    most = [kind for kind, _ in work.most_common()]
+    most = sorted(work, key=work.__getitem__, reverse=True)
     kinds = list(dict.fromkeys([*extremes, *most]))[:_TIMED]
     # A trial that unfreezes gradually begins with less than it comes to.
     return [by_kind[kind][0].replace(unfreezing="none") for kind in kinds]
@@ -257,11 +259,3 @@ def dear_factors(
             found[name] = means
     ranked = sorted(found, key=lambda n: max(found[n].values()) / min(found[n].values()))
     return {name: found[name] for name in reversed(ranked[-_DEAREST_FACTORS:])}
-
-
-def timed_loading(study: StudyFile) -> tuple[Material, float]:
-    """Data and encoder, and the seconds that it took to load them."""
-    from model import load_material
-
-    started = time.perf_counter()
-    return load_material(study), time.perf_counter() - started

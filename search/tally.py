@@ -41,10 +41,10 @@ class Tally:
         self._ended[record.state] += 1
         self._best = best_record([record] if self._best is None else [self._best, record])
         self.ended_epochs += record.epoch
+        highest = self.maxima[-1][1] if self.maxima else -math.inf
         score = record.last_score
-        if record.state == "completed" and score is not None:
-            if not self.maxima or score > self.maxima[-1][1]:
-                self.maxima.append((self.ended_epochs, score))
+        if record.state == "completed" and score is not None and score > highest:
+            self.maxima.append((self.ended_epochs, score))
 
     @property
     def counts(self) -> Counter[State]:

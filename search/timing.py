@@ -285,7 +285,7 @@ def _embedding(
     evaluate(network, ALL_TASKS, Sequences.of(config, few), DEV, accelerator)
     seconds = time.perf_counter() - begun
     sampling = Sampling.of(config, ALL_TASKS, corpus)
-    chunks = _chunks(config, corpus, DEV)
+    chunks = float(_chunks(config, corpus, DEV))
     for split in (TRAIN, EXTRA) if config.extra_data else (TRAIN,):
         whole = sum(len(s[split]) for s in corpus.splits.values() if split in s)
         drawn = min(1.0, sampling.examples_per_epoch * config.epochs / whole) if whole else 0.0
