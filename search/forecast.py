@@ -96,7 +96,7 @@ class _Simulation:
                 rank = self._rank(number, (place + 0.5) / arrived)
                 self._rungs.record(f"arrived {place}", level, rank)
         self._paid: set[object] = {begun.course.shares for begun in ahead.begun}
-        self._events: list[tuple[float, int, Course, float, float, float]] = []
+        self._events: list[tuple[float, int, Course, float, float, float, float]] = []
         self._entered = 0  # trials, those that were begun already too
         self._started = 0
         self._busy = 0.0  # seconds of all slots together
@@ -126,7 +126,7 @@ class _Simulation:
                 free -= 1
             if not self._events:
                 break
-            now, number, course, epoch, rank, trained = heapq.heappop(self._events)
+            now, number, course, epoch, rank, trained, _ = heapq.heappop(self._events)
             end = now
             self.epochs += trained
             if epoch < self._ahead.epochs and self._goes_on(str(number), epoch, rank):
@@ -147,7 +147,15 @@ class _Simulation:
         return end + left * seconds, self.epochs + left * epochs, self._started + left
 
     def _may_start(self, now: float) -> bool:
-        return now < self._ahead.seconds and self.epochs < self._ahead.total_epochs
+        ahead = self._ahead
+        if ahead.total_epochs == math.inf:
+            return now < ahead.seconds
+        running = (
+            trained * (1 - (end - now) / seconds)
+            for end, *_, trained, seconds in self._events
+            if seconds
+        )
+        return now < ahead.seconds and self.epochs + sum(running) < ahead.total_epochs
 
     def _go(
         self,
@@ -169,7 +177,9 @@ class _Simulation:
         # One that takes longer than it was to is taken for nearly there.
         seconds = max(seconds - done, 0.05 * seconds)
         self._busy += seconds
-        heapq.heappush(self._events, (now + seconds, number, course, until, rank, until - epoch))
+        trained = until - epoch
+        event = now + seconds, number, course, until, rank, trained, seconds
+        heapq.heappush(self._events, event)
 
     def _goes_on(self, trial: str, epoch: float, rank: float) -> bool:
         self._rungs.record(trial, epoch, rank + self._random.gauss(0.0, _NOISE))

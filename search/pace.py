@@ -21,6 +21,7 @@ from spaces import Config, StudyFile
 _LAYERS = 12  # only the share of them that is trained counts
 _LATEST = 200  # trials that are looked at where a study has many
 _REPETITIONS = 9
+_TIMES = {"seconds", "examples_per_second"}
 _GOING_ON = ("waiting", "running")
 
 
@@ -93,17 +94,17 @@ class Pace:
         before = 0.0
         for row in rows:
             epochs, before = row["epoch"] - before, row["epoch"]
-            if before <= known:
+            if before <= known or not row.keys() >= _TIMES:
                 continue
-            training = row["seconds"]
+            training = seconds = row["seconds"]
             if config.sampling != "sequential":  # else the number of examples is not known here
-                training = min(training, epochs * examples / row["examples_per_second"])
-            self._costs.add(config, epochs, training, row["seconds"] - training)
+                training = min(seconds, epochs * examples / row["examples_per_second"])
+            self._costs.add(config, epochs, training, seconds - training)
         if not known:
             self._configs.append(config)
         self._read[record.id] = before
         beside = _written(folder.metrics) - _written(folder.path / "config.toml")
-        beside -= sum(row["seconds"] for row in rows)
+        beside -= sum(row.get("seconds", 0.0) for row in rows)
         if beside > 0:  # else it was interrupted, and some of the rows are of the time before
             self._costs.add_overhead(beside / len(rows))
 

@@ -28,7 +28,7 @@ class Tally:
         self.maxima: list[tuple[float, float]] = []
         self.ended_epochs = 0.0
         """Trained by the trials that have ended."""
-        for record in sorted(records, key=lambda record: record.ended or math.inf):
+        for record in sorted(records, key=_when_ended):
             self.add(record)
 
     def add(self, record: Record) -> None:
@@ -66,3 +66,7 @@ class Tally:
         """See `search.records.best_record`."""
         known = [] if self._best is None else [self._best]
         return best_record([*known, *self.open.values()])
+
+
+def _when_ended(record: Record) -> float:
+    return math.inf if record.ended is None else record.ended
