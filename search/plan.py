@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
 from statistics import fmean, median
-from typing import Any
 
 import optuna
 
@@ -21,6 +21,7 @@ from model import (
     embeds_once,
     epoch_work,
     example_work,
+    load_material,
     work_kind,
 )
 from search.budget import trials_of
@@ -33,12 +34,14 @@ from spaces import Config, StudyFile, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+Draw = Callable[[Random], Course]
+
 _SAMPLED = 256  # configurations that stand for the space
 _TIMED = 6  # kinds of them that are timed, at most
 _DEAREST_FACTORS = 5
 
-# From benchmarks/trial.py and benchmarks/plan.py: starting and ending Ray, writing the report; and
-# from a trial's last report to the next one's beginning, or from a report to the epoch after it.
+# Seconds, about, on two cores: to import the driver's libraries, start and end Ray and write the
+# report; between a trial's last report and the next one's beginning; to log and send a report.
 _AROUND_SEARCH, _BETWEEN_TRIALS, _AROUND_REPORT = 8.0, 0.1, 0.05
 _UNSURE = 0.1  # of any prediction: other load, what the sampler comes to prefer
 
@@ -133,6 +136,13 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
     )
 
 
+def load_and_predict(study: StudyFile, nodes: int = 1) -> tuple[Material, Plan | None]:
+    """`predict` with data and encoder that are read first."""
+    started = time.perf_counter()
+    material = load_material(study)
+    return material, predict(study, material, time.perf_counter() - started, nodes)
+
+
 def _ahead(study: StudyFile, slots: int, around: float, nodes: int) -> Ahead:
     """All of a study, as far as its budgets allow."""
     search, price = study.search, study.resources.price
@@ -162,7 +172,7 @@ def _ended_by(study: StudyFile, ahead: Ahead, result: Forecast) -> str:
     return "cost" if search.hours is None or search.cost / price < search.hours else "hours"
 
 
-def _each_once(courses: Sequence[Course], trials: int) -> Any:
+def _each_once(courses: Sequence[Course], trials: int) -> Draw | None:
     """Where there are as many trials as configurations, a grid's, each is drawn once."""
     if trials != len(courses):
         return None
@@ -186,7 +196,9 @@ def sample(study: StudyFile, count: int) -> list[dict[str, Value]]:
     return [suggest(drawn.ask(), study.space) for _ in range(count if study.space.free else 1)]
 
 
-def representatives(configs: Sequence[Config], layers: int, size: Any) -> list[Config]:
+def representatives(
+    configs: Sequence[Config], layers: int, size: Callable[[Config], Size]
+) -> list[Config]:
     """The configurations to time: one of each kind where these are few, else one of the cheapest,
     one of the dearest, and of those that make up most of the work."""
     by_kind: dict[object, list[Config]] = defaultdict(list)

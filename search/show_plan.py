@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -26,17 +25,15 @@ def plan(given: argparse.Namespace) -> None:
     """Validate a study with its data and encoder, count what a search of it would do, and predict
     from a few timed steps how long that takes."""
     from model import load_material
+    from search.plan import load_and_predict
 
     study = load_study(given.study, given.overrides)
-    started = time.perf_counter()
-    material = load_material(study)
-    loading = time.perf_counter() - started
-    counted = _counted(study, material)
     if given.timing:
-        from search.plan import predict
-
-        predicted = predict(study, material, loading, given.nodes)
+        material, predicted = load_and_predict(study, given.nodes)
+        counted = _counted(study, material)
         counted["prediction"] = predicted and asdict(predicted)
+    else:
+        counted = _counted(study, load_material(study))
     if given.json:
         print(json.dumps(counted, indent=2))
         return

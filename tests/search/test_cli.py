@@ -172,6 +172,10 @@ def test_status_tells_where_a_study_stands(
     assert state["rungs"] == {"1": 2}
     assert state["running"] is False
     assert state["seconds_left"] is None
+    assert state["seconds"] == 0
+    assert state["ending"]["budget"] == "trials"
+    sentence = "No new trial starts, 1 will finish: by search.trials = 3: 3 trials."
+    assert state["ending"]["sentence"] == sentence
     assert state["best"]["id"] == "0000"
     assert state["best"]["last_score"] == 0.5
     assert state["best"]["values"] == {"pooling": "mean", "jaccard": True}
@@ -179,6 +183,7 @@ def test_status_tells_where_a_study_stands(
     shown = capsys.readouterr().out
     assert "3 of 3 trials (1 completed, 1 stopped, 1 running)" in shown
     assert "no search is running" in shown
+    assert sentence in shown
 
 
 def test_parts_of_epochs_are_told_as_such(
@@ -214,7 +219,8 @@ def test_status_says_that_a_search_is_running(
         state = json_of(capsys, "status", searched)
         assert exit_code(["status", searched]) == 0
     assert state["running"] is True
-    assert state["seconds_left"] >= 0
+    assert state["seconds_left"] > 0
+    assert state["seconds_left_between"][0] <= state["seconds_left"]
     assert "a search is running" in capsys.readouterr().out
 
 
