@@ -106,7 +106,7 @@ def time_steps(study: StudyFile, configs: Sequence[Config], slots: int) -> Timin
     started = time.perf_counter()
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(_process(study, environment))
+            stack.enter_context(_Process(environment))
             for slot in range(slots)
             for environment in _environments(study.resources, slot)
         ]
@@ -115,13 +115,13 @@ def time_steps(study: StudyFile, configs: Sequence[Config], slots: int) -> Timin
             slot = number // per_trial
             first = slot * len(configs) // slots
             order = [*range(first, len(configs)), *range(first)]
-            _send(process, pickle.dumps((study, list(configs), order)))
+            process.send(pickle.dumps((study, list(configs), order)))
         for process in processes:
-            _line(process)
+            process.line()
         ready = time.perf_counter() - started
         for process in processes:
-            _send(process, b"go\n")
-        found = [json.loads(_line(process)) for process in processes]
+            process.send(b"go\n")
+        found = [json.loads(process.line()) for process in processes]
     first_ones = found[::per_trial]  # the first process of each trial
     timed = [[Timed(**one[str(i)]) for one in first_ones] for i in range(len(configs))]
     return Timings(timed, ready)
@@ -150,42 +150,49 @@ def _environments(resources: ResourceSettings, slot: int) -> Iterator[dict[str, 
         yield environment
 
 
-def _process(study: StudyFile, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    # With -P a folder of the user's that is called `search` is not taken for ours.
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "search.timing"],
-        env=os.environ | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+class _Process:
+    """One process that times, and ends with the block that it is used in, whatever happens."""
 
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed with the block
+        # With -P a folder of the user's that is called `search` is not taken for ours.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "search.timing"],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
 
-def _send(process: subprocess.Popen[bytes], content: bytes) -> None:
-    assert process.stdin is not None
-    try:
-        process.stdin.write(content)
-        process.stdin.flush()
-    except BrokenPipeError:
-        _failed(process)
+    def __enter__(self) -> _Process:
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()  # It has said all that it had to say.
+        with self._process, self._errors:
+            pass
 
-def _line(process: subprocess.Popen[bytes]) -> bytes:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line.endswith(b"\n"):
-        _failed(process)
-    return line
+    def send(self, content: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(content)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failure() from None
 
+    def line(self) -> bytes:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._failure()
+        return line
 
-def _failed(process: subprocess.Popen[bytes]) -> None:
-    assert process.stderr is not None
-    process.kill()
-    said = process.stderr.read().decode(errors="replace").strip().splitlines()
-    raise UserError(
-        f"Steps could not be timed: {said[-1] if said else 'a process was killed'}; "
-        "--no-timing plans without."
-    )
+    def _failure(self) -> UserError:
+        self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        why = said[-1] if said else f"a process ended with {self._process.returncode}"
+        return UserError(f"Steps could not be timed ({why}); --no-timing plans without.")
 
 
 def time_config(

@@ -219,7 +219,7 @@ def trivial_train(config: Any, *given: Any, **more: Any) -> None:
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("key", "value", "higher"),
-    [("total_epochs", 6, 9), ("patience", 1.5, 2.5), ("cost", 1e-6, 1.0), ("hours", 1e-6, 1.0)],
+    [("total_epochs", 6, 9), ("patience", 1.5, 2.5), ("cost", 1e-6, 1e6), ("hours", 1e-6, 100.0)],
 )
 def test_a_search_ends_by_each_budget_and_goes_on_with_a_higher_one(
     tiny_study: Callable[..., StudyFile], tmp_path: Path, key: str, value: float, higher: float

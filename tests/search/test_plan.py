@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from search.costs import declared_size
 from search.plan import Plan, dear_factors, predict, representatives, sample
 from search.timing import Timings, time_steps
 from spaces import Config, StudyFile, UserError, parse_study
+from spaces.study_file import EncoderSettings
 
 MakeStudy = Callable[..., StudyFile]
 
@@ -110,6 +112,13 @@ def test_steps_are_timed_in_as_many_processes_as_trials(study: StudyFile) -> Non
             assert min(one.evaluation, one.save, one.start) > 0
             assert (one.embedding > 0) == (config.trainable_layers == "none")
     assert timings.ready > 0
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_is_one_sentence(study: StudyFile, tmp_path: Path) -> None:
+    gone = dataclasses.replace(study, encoder=EncoderSettings(name=str(tmp_path / "gone")))
+    with pytest.raises(UserError, match=r"could not be timed \(.*gone.*\); --no-timing"):
+        time_steps(gone, [study.space.config()], slots=2)
 
 
 @pytest.mark.slow
