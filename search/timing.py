@@ -51,6 +51,7 @@ from model import (
 )
 from spaces import Config, ResourceSettings, StudyFile, UserError
 
+_NICENESS = 15  # what Ray gives its workers; where others want the cores, it tells
 _SECONDS = 4.0  # of updates of one configuration in one process
 _UPDATES = (1, 2, 4, 8, 16, 32)  # the trial is timed between these; what is before 2 warms it up
 _WARM = 2
@@ -336,6 +337,7 @@ def main() -> None:
     study, configs, order = given
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # What a library prints must not get among the results.
+    os.nice(_NICENESS)
     torch.set_num_threads(study.resources.cpus)
     accelerator = make_accelerator(study.resources.precision)
     material = load_material(study)

@@ -107,6 +107,16 @@ def test_a_budget_that_is_used_up_leaves_what_runs(tmp_path: Path) -> None:
     assert 100 <= more < 100 + 4 * 40  # no trial starts after 100 s; it may be a dear one
 
 
+def test_a_study_that_no_longer_improves_has_no_trial_to_come(tmp_path: Path) -> None:
+    searched = Searched(study_of(trials=100, sampler="random", patience=1), tmp_path)
+    searched.train(4, 10)
+    left = searched.left()
+    assert left is not None
+    assert left > 10 * 40  # as far as is known
+    searched.train(4, 10)
+    assert searched.left() == 0
+
+
 def test_a_cost_is_used_up_at_the_price_of_until_now(tmp_path: Path) -> None:
     tables = study_of(trials=100, sampler="random").tables()
     tables["search"]["cost"] = 2.0
