@@ -347,7 +347,8 @@ def main() -> None:
         few = _with_few_dev(material.corpus, first)
         _train(study, first, few, material, accelerator, here, updates=(1,))  # loads libraries
         print("ready", file=out, flush=True)
-        sys.stdin.buffer.readline()
+        if not sys.stdin.buffer.readline():  # who asked is gone
+            return
         found: dict[int, Any] = {}
         for number in order:
             release_memory()
