@@ -18,7 +18,7 @@ lint: .venv/installed-dev  ## style and types
 	$(BIN)/mypy
 
 bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data
-	for name in step epoch trial overhead quality; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
+	for name in step epoch trial overhead quality plan; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
 
 clean:
 	rm -rf .venv build dist

@@ -9,9 +9,12 @@ from model.evaluate import Evaluation, evaluate
 from model.examples import Dataset, Example, SkippedRow
 from model.network import Network, build_network
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
+from model.sampling import Sampling
+from model.sequences import Sequences
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
 from model.train import DivergenceError, Metrics, Report, Save, Trained, train
 from model.trial_folder import TrialFolder
+from model.work import embeds_once, epoch_work, example_work, work_kind
 
 __all__ = [
     "ALL_TASKS",
@@ -33,7 +36,9 @@ __all__ = [
     "Network",
     "Pretrained",
     "Report",
+    "Sampling",
     "Save",
+    "Sequences",
     "SkippedRow",
     "Split",
     "Task",
@@ -41,7 +46,10 @@ __all__ = [
     "TrialFolder",
     "build_corpus",
     "build_network",
+    "embeds_once",
+    "epoch_work",
     "evaluate",
+    "example_work",
     "has_bf16",
     "has_stalled",
     "load_best",
@@ -53,4 +61,5 @@ __all__ = [
     "make_accelerator",
     "release_memory",
     "train",
+    "work_kind",
 ]

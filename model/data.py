@@ -15,6 +15,8 @@ from model.embedded import generate
 from model.examples import Dataset, SkippedRow
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.readers import data_files, file_content, read_folder
+from model.sampling import Sampling
+from model.tasks import ALL_TASKS
 from spaces import EMBEDDED, DataSettings, StudyFile, UserError, Value
 
 
@@ -32,7 +34,7 @@ def load_material(study: StudyFile) -> Material:
 
     Raises:
         UserError: if data or encoder cannot be read, or the encoder is too small for a value of
-            the space.
+            the space, or the first rung comes before the first update.
     """
     encoder = load_encoder(study.encoder.name)
     for factor in ("trainable_layers", "reinitialized_layers", "pooled_layers"):
@@ -50,7 +52,22 @@ def load_material(study: StudyFile) -> Material:
             )
     with_extra = any(_levels(study, "extra_data"))
     corpus, skipped = _load_corpus(study.data, with_extra, load_tokenizer(encoder))
+    _check_first_rung(study, corpus)
     return Material(corpus, encoder, skipped)
+
+
+def _check_first_rung(study: StudyFile, corpus: Corpus) -> None:
+    """Where an epoch may be all data, the first rung must be an update or more of it."""
+    if "sequential" not in _levels(study, "sampling"):
+        return
+    _, largest = study.space.bounds("batch_size")
+    config = study.space.config(sampling="sequential", batch_size=largest, extra_data=False)
+    updates = Sampling.of(config, ALL_TASKS, corpus).updates_per_epoch
+    if study.search.grace_epochs * updates < 1:
+        raise UserError(
+            f"search.grace_epochs must be at least one update, but {study.search.grace_epochs:g} "
+            f"of all data, {updates} updates of batch_size {largest}, is less."
+        )
 
 
 def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:

@@ -52,6 +52,13 @@ class Sampling:
             case _:
                 return self._updates(self.config.samples_per_epoch * len(self.data))
 
+    @property
+    def examples_per_epoch(self) -> int:
+        """Of all tasks together."""
+        if self.config.sampling == "sequential":
+            return sum(data.size for data in self.data.values())
+        return self.config.samples_per_epoch * len(self.data)
+
     def updates_until(self, epoch: float) -> int:
         """The updates that `epoch` epochs of training take, at least one."""
         return max(1, round(epoch * self.updates_per_epoch))

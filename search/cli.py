@@ -60,8 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--markdown", action="store_true", help="print docs/factors.md")
     form.add_argument("--schema", action="store_true", help="print the JSON schema of study files")
 
-    plan = verbs.add_parser("plan", help="validate everything and count; trains and writes nothing")
+    plan = verbs.add_parser(
+        "plan", help="validate everything, time a few steps, predict duration and cost"
+    )
     _add_study(plan)
+    plan.add_argument(
+        "--no-timing", dest="timing", action="store_false", help="validate and count only"
+    )
+    plan.add_argument(
+        "--nodes", type=_at_least_one, default=1, help="machines like this one to search on"
+    )
     _add_json(plan)
 
     search = verbs.add_parser("search", help="run the search, or go on where it was left")
@@ -91,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--open", action="store_true", help="open it in the browser")
     _add_json(compare)
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, but it is {text}")
+    return number
 
 
 def _add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:

@@ -9,7 +9,6 @@ have.
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections import deque
@@ -21,9 +20,11 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from model import has_stalled
+from search.budget import Ending, trials_of, used_up
 from search.clock import Clock
 from search.distributions import encode, suggest
 from search.journal import SearchJournal
+from search.meter import Meter
 from search.records import (
     FAILURE,
     STEPS_PER_EPOCH,
@@ -69,20 +70,20 @@ class Ledger:
         if self._clock != Clock():
             self._optuna.set_user_attr(STEPS_PER_EPOCH, self._clock.steps_per_epoch)
         self.records: dict[str, Record] = {}
-        self.trials = self._budget()
+        self.trials = trials_of(study)
+        self.meter = Meter(folder.spent, study.resources.price)
         self._handles: dict[str, optuna.Trial] = {}  # of the trials that have not ended
         self._stopped: set[str] = set()
         self._unfinished: deque[str] = deque()
         self._restore()
         self._points = self._first_points()
-        self._started = time.monotonic()
 
     def next(self) -> Record | None:
-        """A trial to run: one that an earlier search left unfinished, else a new one; None where
-        the budget of trials or hours is used up."""
+        """A trial to run: one that an earlier search left unfinished, else a new one; None while
+        a budget is used up, see `search.budget`."""
         if self._unfinished:
             return self.records[self._unfinished.popleft()]
-        if len(self.records) >= self.trials or self._out_of_time():
+        if self.ending() is not None:
             return None
         point = None if self._journal.waiting else next(self._points, None)
         if point is not None:
@@ -151,16 +152,9 @@ class Ledger:
         seed = self.study.search.seed * 1_000_003 + number
         return _quiet(_SAMPLERS[self.study.search.sampler], seed % 2**32)
 
-    def _budget(self) -> int:
-        """How many trials the study is to have: as asked for, or the whole grid where smaller."""
-        asked = self.study.search.trials
-        if self.study.search.sampler != "grid":
-            return asked
-        return sum(1 for _ in islice(self.study.space.grid(), asked))
-
-    def _out_of_time(self) -> bool:
-        hours = self.study.search.hours
-        return hours is not None and time.monotonic() - self._started > hours * 3600
+    def ending(self) -> Ending | None:
+        """The budget that is used up."""
+        return used_up(self.study, self.trials, self.tally, self.meter.spent)
 
     def _restore(self) -> None:
         """Take over what the journal and the trials' own folders hold."""
@@ -175,7 +169,7 @@ class Ledger:
                 self._stopped.add(record.id)
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
-        self.tally = Tally(sorted(self.records.values(), key=lambda r: r.ended or math.inf))
+        self.tally = Tally(self.records.values())
         for record in list(self.tally.open.values()):
             # The search may have ended before all its values were drawn; those stored stand.
             self._optuna.sampler = self._sampler(int(record.id))

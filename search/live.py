@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
@@ -16,13 +17,15 @@ from rich.text import Text
 
 from search.clock import epoch_text
 from search.ledger import Ledger
+from search.pace import Pace
 from search.records import Record, State
-from search.tables import value_text
+from search.tables import duration, value_text
 from search.tally import Tally
 from search.tune_adapters import Unsaved
 from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_PREDICTIONS = 5.0
 _ROWS = 8
 _STYLES: dict[State, str] = {
     "running": "cyan",
@@ -38,6 +41,9 @@ class Progress:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._started = time.monotonic()
+        self._pace = Pace(ledger.study, ledger.folder)
+        self._predicted: float | None = None  # seconds left when it was predicted
+        self._predicted_at = -math.inf
 
     @property
     def tally(self) -> Tally:
@@ -53,7 +59,19 @@ class Progress:
         return time.monotonic() - self._started
 
     def seconds_left(self) -> float | None:
-        return self.tally.seconds_left(self._ledger.trials, self._ledger.study.epochs)
+        """Predicted now and then; in between it counts down."""
+        ledger, now = self._ledger, time.monotonic()
+        if now - self._predicted_at >= _SECONDS_BETWEEN_PREDICTIONS:
+            self._pace.take_up([*self.tally.open.values(), *self.tally.latest])
+            arrived = {
+                level: len(ledger.rungs.values.get(level, ())) for level in ledger.rungs.levels
+            }
+            found = self._pace.forecast(self.tally, ledger.trials, ledger.meter.spent, arrived)
+            self._predicted = None if found is None else found.seconds
+            self._predicted_at = now
+        if self._predicted is None:
+            return None
+        return max(0.0, self._predicted - (now - self._predicted_at))
 
     def summary(self) -> str:
         """One line: trials by state, epochs, best, time left."""
@@ -98,6 +116,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         self._ledger.start(trial.config["id"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._ledger.meter.tick()
         now = time.monotonic()
         if self._live is not None:
             if now - self._last_line >= 0.25:
@@ -153,12 +172,3 @@ def short(name: str, value: Value) -> str:
     if isinstance(value, bool):
         return name if value else f"!{name}"
     return value_text(value).replace(" ", "-")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as "45 s", "12 min" or "3.4 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -127,8 +127,11 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 tuner.fit()
         finally:
             view.stop()
+            ledger.meter.write()
     if any(record.ended is None for record in ledger.records.values()):
         raise KeyboardInterrupt
+    if (ending := ledger.ending()) is not None:
+        _log.info("%s", ending.sentence(0))
 
 
 def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.records import Record, best_record
 from search.study_folder import StudyFolder
 from spaces import Config, StudyFile, load_study
+
+if TYPE_CHECKING:
+    from search.plan import Plan
 
 
 class Study:
@@ -54,6 +58,12 @@ class Study:
     def config(self, record: Record) -> Config:
         """A trial's whole configuration."""
         return self.file.space.config(record.values)
+
+    def plan(self, nodes: int = 1) -> Plan | None:
+        """What a search of the study would take; see `search.plan.predict`."""
+        from search.plan import load_and_predict
+
+        return load_and_predict(self.file, nodes)[1]
 
     def report(self) -> Path:
         """Write the report; the path of its page."""

@@ -16,12 +16,14 @@ from search.records import Record, read_records
 from spaces import Space, StudyFile, UserError, load_study
 
 # What may differ when a study goes on. The rest decides what its numbers mean.
-_MAY_CHANGE = {"search": ("trials", "hours", "keep"), "resources": None}
+_BUDGETS = ("trials", "hours", "total_epochs", "cost", "patience", "tolerance")
+_MAY_CHANGE = {"search": (*_BUDGETS, "keep"), "resources": None}
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """`study.toml`, `optuna.journal`, `trials/`, `report/` and `log.txt` of one study."""
+    """`study.toml`, `optuna.journal`, `trials/`, `report/`, `spent.json` and `log.txt` of one
+    study."""
 
     path: Path
 
@@ -40,6 +42,10 @@ class StudyFolder:
     @property
     def report(self) -> Path:
         return self.path / "report"
+
+    @property
+    def spent(self) -> Path:
+        return self.path / "spent.json"
 
     @property
     def log(self) -> Path:

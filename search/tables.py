@@ -149,3 +149,14 @@ def _mean(level: Level) -> str:
     if level.standard_error is None:
         return score_text(level.mean)
     return f"{score_text(level.mean)} ± {level.standard_error:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "0.45 s", "45 s", "12 min" or "3.4 h"."""
+    if 0 < seconds < 1:
+        return f"{seconds:.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

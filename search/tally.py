@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable
 
@@ -13,17 +14,21 @@ _LATEST = 8
 
 class Tally:
     """Trials that ended are summed up once; `open` are those that wait or run, by id, and `latest`
-    the last few that ended, in order."""
+    the last few that ended, in order.
+
+    `maxima` are the completed trials whose last score was higher than all before: how many epochs
+    the trials that ended until then had trained, theirs included, and the score.
+    """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.open: dict[str, Record] = {}
         self.latest: deque[Record] = deque(maxlen=_LATEST)
         self._ended: Counter[State] = Counter()
         self._best: Record | None = None
-        self._epochs = 0.0
-        # Of the trials that ran from beginning to end and measured something:
-        self._timed_trials, self._timed_epochs, self._timed_seconds = 0, 0.0, 0.0
-        for record in records:
+        self.maxima: list[tuple[float, float]] = []
+        self.ended_epochs = 0.0
+        """Trained by the trials that have ended."""
+        for record in sorted(records, key=_when_ended):
             self.add(record)
 
     def add(self, record: Record) -> None:
@@ -35,11 +40,11 @@ class Tally:
         self.latest.append(record)
         self._ended[record.state] += 1
         self._best = best_record([record] if self._best is None else [self._best, record])
-        self._epochs += record.epoch
-        if record.started is not None and record.ended is not None and record.epoch:
-            self._timed_trials += 1
-            self._timed_epochs += record.epoch
-            self._timed_seconds += record.ended - record.started
+        self.ended_epochs += record.epoch
+        highest = self.maxima[-1][1] if self.maxima else -math.inf
+        score = record.last_score
+        if record.state == "completed" and score is not None and score > highest:
+            self.maxima.append((self.ended_epochs, score))
 
     @property
     def counts(self) -> Counter[State]:
@@ -54,7 +59,7 @@ class Tally:
     @property
     def epochs(self) -> float:
         """All that were trained."""
-        return self._epochs + sum(record.epoch for record in self.open.values())
+        return self.ended_epochs + sum(record.epoch for record in self.open.values())
 
     @property
     def best(self) -> Record | None:
@@ -62,16 +67,6 @@ class Tally:
         known = [] if self._best is None else [self._best]
         return best_record([*known, *self.open.values()])
 
-    def seconds_left(self, trials: int, epochs: int) -> float | None:
-        """Until `trials` trials of at most `epochs` epochs have ended, None before any has.
 
-        Trials side by side are taken for one worker each, all trials to come for the mean of those
-        that ended, and one that was begun for what that mean leaves of it.
-        """
-        if not self._timed_trials:
-            return None
-        mean_epochs = self._timed_epochs / self._timed_trials
-        left = sum(max(mean_epochs - record.epoch, 0.5) for record in self.open.values())
-        left += mean_epochs * max(trials - self.ended - len(self.open), 0)
-        running = self.counts["running"]
-        return left * self._timed_seconds / self._timed_epochs / max(running, 1)
+def _when_ended(record: Record) -> float:
+    return math.inf if record.ended is None else record.ended

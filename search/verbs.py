@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from search.clock import epoch_text
 from search.records import Record
-from search.rungs import Rungs
+from search.show_plan import plan
+from search.status import status, summary
 from search.study_folder import StudyFolder
-from search.tally import Tally
 from spaces import (
     Space,
     StudyFile,
@@ -27,7 +23,7 @@ from spaces import (
     toml_text,
 )
 
-_COUNTED = 1_000_000  # configurations of a grid are counted up to here
+__all__ = ["compare", "plan", "report", "search", "space", "status"]
 
 
 def space(given: argparse.Namespace) -> None:
@@ -68,72 +64,6 @@ def _here(varied: Space, name: str) -> str:
     return toml_text(varied.fixed[name])
 
 
-def plan(given: argparse.Namespace) -> None:
-    """Validate a study with its data and encoder, and count what a search of it would do."""
-    from model import ALL_TASKS, DEV, EXTRA, TRAIN, load_material
-
-    study = load_study(given.study, given.overrides)
-    material = load_material(study)
-    configurations = _count(study)
-    trials = study.search.trials
-    if study.search.sampler == "grid" and configurations is not None:
-        trials = min(trials, configurations)
-    samples = int(study.space.fixed.get("samples_per_epoch", 0))
-    counted: dict[str, Any] = {
-        "study": study.name,
-        "encoder": material.encoder.name,
-        "data": study.data.path,
-        "examples": {
-            task.name: {
-                split: len(material.corpus.splits[task.name][split])
-                for split in (TRAIN, EXTRA, DEV)
-                if split in material.corpus.splits[task.name]
-            }
-            for task in ALL_TASKS
-        },
-        "skipped_rows": [f"{r.file}, row {r.row}: {r.why}" for r in material.skipped],
-        "free_factors": {name: d.describe() for name, d in study.space.free.items()},
-        "configurations": configurations,
-        "trials": trials,
-        "epochs_a_trial": study.epochs,
-        "epochs_without_stopping": trials * study.epochs,
-        "rungs": list(Rungs.of(study).levels),
-        "samples_per_epoch": samples or None,
-    }
-    if given.json:
-        print(json.dumps(counted, indent=2))
-        return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in counted.items():
-        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _plain(name, value))
-    Console().print(table)
-
-
-def _plain(name: str, value: Any) -> str:
-    if name == "configurations" and value is None:
-        return "endless (a factor is continuous)"
-    if name == "examples":
-        return "\n".join(
-            f"{task}: " + ", ".join(f"{count} {split}" for split, count in splits.items())
-            for task, splits in value.items()
-        )
-    if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {text}" for key, text in value.items()) or "none"
-    if name == "rungs":
-        return "\n".join(map(epoch_text, value)) or "none"
-    if isinstance(value, list):
-        return "\n".join(map(str, value)) or "none"
-    return "varies" if value is None else str(value)
-
-
-def _count(study: StudyFile) -> int | None:
-    """The configurations of a categorical space, None for one that cannot be counted."""
-    if not study.space.is_grid:
-        return None
-    count = sum(1 for _ in islice(study.space.grid(), _COUNTED + 1))
-    return count if count <= _COUNTED else None
-
-
 def search(given: argparse.Namespace) -> None:
     """Run a search or the rest of one; then its report."""
     study = load_study(given.study, given.overrides)
@@ -147,12 +77,15 @@ def search(given: argparse.Namespace) -> None:
 
     records = folder.records(study.space)
     page = write_report(folder)
+    found = summary(study, folder, records)
     if given.json:
-        print(json.dumps({**_summary(study, folder, records), "report": str(page)}, indent=2))
+        print(json.dumps({**found, "report": str(page)}, indent=2))
         return
     _print_results(study, records)
     console = Console()
     console.print()
+    if found["ending"]:
+        console.print(found["ending"]["sentence"], highlight=False, soft_wrap=True)
     for label, text in (
         ("report", str(page)),
         ("TensorBoard", f"ablatune compare {folder.path}"),
@@ -160,33 +93,6 @@ def search(given: argparse.Namespace) -> None:
         ("trials", str(folder.trials)),
     ):
         console.print(f"{label:<12}", text, highlight=False, soft_wrap=True)
-
-
-def status(given: argparse.Namespace) -> None:
-    """Where a study stands; works while it is searched."""
-    folder = StudyFolder(given.dir)
-    study = folder.study()
-    records = folder.records(study.space)
-    if given.json:
-        print(json.dumps(_summary(study, folder, records), indent=2))
-        return
-    from search.live import duration
-    from search.tables import trials_table
-
-    summary = _summary(study, folder, records)
-    console = Console()
-    states = ", ".join(f"{count} {state}" for state, count in summary["states"].items())
-    running = "a search is running" if summary["running"] else "no search is running"
-    console.print(f"[bold]{study.name}[/]: {len(records)} of {summary['trials']} trials ({states})")
-    spent, full = summary["epochs"], summary["epochs_without_stopping"]
-    console.print(
-        f"{epoch_text(spent)} epochs spent; {full} without stopping; {running}", highlight=False
-    )
-    for epoch, count in summary["rungs"].items():
-        console.print(f"rung at epoch {epoch_text(epoch)}: {count} trials", highlight=False)
-    if summary["seconds_left"] is not None:
-        console.print(f"about {duration(summary['seconds_left'])} left", highlight=False)
-    console.print(trials_table(records, study.space, limit=12))
 
 
 def report(given: argparse.Namespace) -> None:
@@ -198,7 +104,7 @@ def report(given: argparse.Namespace) -> None:
     records = folder.records(study.space)
     page = write_report(folder)
     if given.json:
-        print(json.dumps({**_summary(study, folder, records), "report": str(page)}, indent=2))
+        print(json.dumps({**summary(study, folder, records), "report": str(page)}, indent=2))
         return
     _print_results(study, records)
     Console().print(f"\nreport  {page}", highlight=False, soft_wrap=True)
@@ -224,39 +130,3 @@ def _print_results(study: StudyFile, records: Sequence[Record]) -> None:
     console.print(describe_basis(records, study.space, epoch), highlight=False)
     if epoch:
         console.print(effects_table(level_means(records, study.space, epoch)))
-
-
-def _summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:
-    """The machine-readable state of a study."""
-    tally = Tally(records)
-    trials = study.search.trials
-    if study.search.sampler == "grid":
-        trials = min(trials, _count(study) or trials)
-    running = folder.in_use()
-    return {
-        "study": study.name,
-        "folder": str(folder.path),
-        "trials": trials,
-        "states": dict(tally.counts),
-        "epochs": round(tally.epochs, 3),
-        "epochs_without_stopping": trials * study.epochs,
-        "rungs": {
-            epoch: sum(epoch in record.scores for record in records)
-            for epoch in Rungs.of(study).levels
-        },
-        "running": running,
-        "seconds_left": tally.seconds_left(trials, study.epochs) if running else None,
-        "best": None if tally.best is None else _as_dict(tally.best),
-    }
-
-
-def _as_dict(record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "state": record.state,
-        "epoch": record.epoch,
-        "last_score": record.last_score,
-        "best_epoch": record.best_epoch,
-        "best_score": record.best_score,
-        "values": dict(record.values),
-    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from spaces.config import Config, factors, is_active
-from spaces.declare import Key
+from spaces.declare import Condition, Key
 from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value
 from spaces.errors import UserError, unknown
 
@@ -47,7 +47,7 @@ class Space:
                 free[name] = domain
         space = cls(free, fixed)
         for name, factor in declared.items():
-            if name in free and not space._can_be_active(factor):
+            if name in free and not space.can_be_active(name):
                 raise UserError(
                     f"{where}: {name} is free but has no effect here: it acts only where "
                     f"{factor.active_where}."
@@ -121,16 +121,18 @@ class Space:
             for value in self.free[names[0]].levels or ():
                 yield from self._points(names[1:], {**point, names[0]: value})
 
-    def _can_be_active(self, factor: Key) -> bool:
-        """Whether the space allows a value under which the factor has an effect."""
-        for condition in factor.when:
-            name = condition.factor
-            allowed = self.free[name].levels or () if name in self.free else (self.fixed[name],)
-            if not any(condition.holds({name: value}) for value in allowed):
-                return False
-            if not self._can_be_active(factors()[name]):
-                return False
-        return True
+    def can_be_active(self, name: str) -> bool:
+        """Whether the space allows a value under which the factor `name` has an effect."""
+        return all(
+            any(condition.holds({condition.factor: value}) for value in self._allowed(condition))
+            and self.can_be_active(condition.factor)
+            for condition in factors()[name].when
+        )
+
+    def _allowed(self, condition: Condition) -> Sequence[Value]:
+        """The values that the factor of a condition can take here."""
+        name = condition.factor
+        return self.free[name].levels or () if name in self.free else (self.fixed[name],)
 
 
 def _freed(factor: Key, written: Value, where: str) -> Domain | None:

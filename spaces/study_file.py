@@ -78,7 +78,35 @@ class SearchSettings:
         "mean", Choice(("mean", *TASKS)), "the dev score to maximise: all tasks' mean, or one's"
     )
     hours: float | None = key(
-        None, Interval(0.0, 100_000.0), "start no trial after this many hours of search"
+        None,
+        Interval(0.0, 100_000.0),
+        "start no trial once searches of this study ran for so many hours in total; those that "
+        "run finish",
+    )
+    total_epochs: float | None = key(
+        None,
+        Interval(0.001, 1e9),
+        "start no trial once all trials together trained so many epochs; those that run finish",
+    )
+    cost: float | None = key(
+        None,
+        Interval(0.0, 1e9),
+        "start no trial once searches of this study cost so much, in the currency of "
+        "resources.price; those that run finish",
+    )
+    patience: float | None = key(
+        None,
+        Interval(0.0, 1e6),
+        "start no trial once so many full trainings' worth of epochs (space.epochs each, of "
+        "completed, stopped and failed trials alike) did not better the best completed trial; "
+        "those that run finish, and where one of them betters it the search goes on",
+        source="Prechelt 1998, of trials instead of epochs",
+    )
+    tolerance: float = key(
+        0.005,
+        Interval(0.0, 1.0),
+        "for patience: a score counts as better where it is so by more than this, which is to be "
+        "what is noise; 0.005 is the standard error of the mean score on the CS 224N dev sets",
     )
     seed: int = key(0, IntInterval(0, 2**31 - 1), "seed of the sampler")
     keep: int = key(
@@ -99,6 +127,9 @@ class ResourceSettings:
     )
     concurrent: int | None = key(
         None, IntInterval(1, 100_000), "trials side by side; left out, as many as fit"
+    )
+    price: float | None = key(
+        None, Interval(0.0, 1e6), "what a node costs an hour, in any currency"
     )
     precision: str = key(
         "auto",
@@ -134,9 +165,16 @@ class StudyFile:
                 f"search.grace_epochs must be at most space.epochs, but "
                 f"{self.search.grace_epochs:g} > {self.epochs}."
             )
+        if self.search.cost is not None and self.resources.price is None:
+            raise UserError(
+                "search.cost needs resources.price, what a node costs an hour; set it, for "
+                "example --set resources.price=1.5."
+            )
         fewest, _ = self.space.bounds("samples_per_epoch")
         _, largest = self.space.bounds("batch_size")
-        if self.search.grace_epochs < min(1, largest / fewest):
+        # Where an epoch is all data, `model.load_material` checks the same.
+        drawn = self.space.can_be_active("samples_per_epoch")
+        if drawn and self.search.grace_epochs < min(1, largest / fewest):
             raise UserError(
                 f"search.grace_epochs must be at least one update, but {self.search.grace_epochs:g}"
                 f" of samples_per_epoch {fewest} is less than batch_size {largest}."

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from search import verbs
+from search import show_plan, verbs
 from search.cli import main
 from search.ledger import Ledger
 from search.study_folder import StudyFolder
@@ -57,7 +57,7 @@ def searched(tmp_path: Path, study_file: Path) -> Path:
         trial_folder.start(study.space.config(trial.values))
         for epoch, score in enumerate(scores, start=1):
             named = {f"score/{name}": score for name in ("mean", "sst", "para", "sts")}
-            trial_folder.record(epoch, {**named, "seconds": 1.0})
+            trial_folder.record(epoch, {**named, "seconds": 1.0, "examples_per_second": 120.0})
             ledger.report(trial.id, epoch, score)
         ledger.end(trial.id)
     return folder.path
@@ -113,7 +113,7 @@ def test_space_prints_the_table_and_the_schema(capsys: pytest.CaptureFixture[str
 
 
 def test_plan_counts(capsys: pytest.CaptureFixture[str], study_file: Path) -> None:
-    planned = json_of(capsys, "plan", study_file, "--set", "search.trials=50")
+    planned = json_of(capsys, "plan", study_file, "--no-timing", "--set", "search.trials=50")
     assert planned["study"] == "mine"
     assert planned["configurations"] == 4
     assert planned["trials"] == 50
@@ -122,12 +122,21 @@ def test_plan_counts(capsys: pytest.CaptureFixture[str], study_file: Path) -> No
     counted = planned["examples"]["sst"]
     assert (counted["train"], counted["dev"]) == (64, 32)
     grid = json_of(
-        capsys, "plan", study_file, "--set", "search.sampler=grid", "--set", "search.trials=50"
+        capsys,
+        "plan",
+        study_file,
+        "--set",
+        "search.sampler=grid",
+        "--set",
+        "search.trials=50",
+        "--no-timing",
     )
     assert grid["trials"] == 4
-    endless = json_of(capsys, "plan", study_file, "--set", "warmup={low = 0.1, high = 0.2}")
+    endless = json_of(
+        capsys, "plan", study_file, "--set", "warmup={low = 0.1, high = 0.2}", "--no-timing"
+    )
     assert endless["configurations"] is None
-    assert exit_code(["plan", study_file]) == 0
+    assert exit_code(["plan", study_file, "--no-timing"]) == 0
     assert "mine" in capsys.readouterr().out
 
 
@@ -144,8 +153,7 @@ def test_what_only_shows_writes_nothing(
         ["space", study_file],
         ["space", "--markdown"],
         ["space", "--schema"],
-        ["plan", study_file],
-        ["plan", study_file, "--json"],
+        ["plan", study_file, "--no-timing"],
         ["status", searched],
         ["status", searched, "--json"],
     ):
@@ -164,6 +172,10 @@ def test_status_tells_where_a_study_stands(
     assert state["rungs"] == {"1": 2}
     assert state["running"] is False
     assert state["seconds_left"] is None
+    assert state["seconds"] == 0
+    assert state["ending"]["budget"] == "trials"
+    sentence = "No new trial starts, 1 will finish: by search.trials = 3: 3 trials."
+    assert state["ending"]["sentence"] == sentence
     assert state["best"]["id"] == "0000"
     assert state["best"]["last_score"] == 0.5
     assert state["best"]["values"] == {"pooling": "mean", "jaccard": True}
@@ -171,13 +183,14 @@ def test_status_tells_where_a_study_stands(
     shown = capsys.readouterr().out
     assert "3 of 3 trials (1 completed, 1 stopped, 1 running)" in shown
     assert "no search is running" in shown
+    assert sentence in shown
 
 
 def test_parts_of_epochs_are_told_as_such(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, study_file: Path
 ) -> None:
     overrides = ["search.grace_epochs=0.25"]
-    planned = json_of(capsys, "plan", study_file, "--set", *overrides)
+    planned = json_of(capsys, "plan", study_file, "--no-timing", "--set", *overrides)
     assert planned["rungs"] == [0.25, 0.75, 2.25]
     study = load_study(study_file, overrides)
     folder = StudyFolder(tmp_path / "parts")
@@ -206,7 +219,8 @@ def test_status_says_that_a_search_is_running(
         state = json_of(capsys, "status", searched)
         assert exit_code(["status", searched]) == 0
     assert state["running"] is True
-    assert state["seconds_left"] >= 0
+    assert state["seconds_left"] > 0
+    assert state["seconds_left_between"][0] <= state["seconds_left"]
     assert "a search is running" in capsys.readouterr().out
 
 
@@ -301,7 +315,8 @@ def test_an_interrupt_is_130_and_says_how_to_go_on(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verbs, "load_study", interrupted)
+    for module in (verbs, show_plan):
+        monkeypatch.setattr(module, "load_study", interrupted)
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # it is this process's too
     assert exit_code(["search", "quickstart", "--dir", tmp_path / "run"]) == 130
     captured = capsys.readouterr()

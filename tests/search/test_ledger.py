@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-import search.ledger
 from search.ledger import Ledger
 from search.records import Record, mend_journal, open_journal, read_records
 from search.study_folder import StudyFolder
@@ -449,25 +447,6 @@ def test_the_budget_can_be_lowered(open_ledger: Open) -> None:
     ledger = open_ledger(study_of(GRID, sampler="grid", trials=4))
     run_one(ledger, started(ledger))
     assert open_ledger(study_of(GRID, sampler="grid", trials=1)).next() is None
-
-
-def test_no_trial_is_started_after_the_hours_are_over(
-    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = SimpleNamespace(now=1000.0)
-    times = SimpleNamespace(monotonic=lambda: clock.now, time=lambda: 0.0)
-    monkeypatch.setattr(search.ledger, "time", times)
-    study = study_of(GRID, trials=5, hours=0.5)
-    ledger = open_ledger(study)
-    half = started(ledger)
-    clock.now += 1799
-    run_one(ledger, started(ledger))
-    clock.now += 2
-    assert ledger.next() is None
-    again = open_ledger(study)
-    clock.now += 1801
-    assert started(again).id == half.id  # begun is finished
-    assert again.next() is None
 
 
 def test_a_study_with_nothing_free_runs(open_ledger: Open) -> None:

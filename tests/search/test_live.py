@@ -62,6 +62,9 @@ def ledger(tmp_path: Path) -> Ledger:
     ):
         end(ledger, scores, failure)
     running = begin(ledger)
+    trial = folder.trial(running.id)
+    trial.start(study.space.config(running.values))
+    trial.record(1, {"score/mean": 0.55, "seconds": 10.0, "examples_per_second": 2000.0})
     ledger.report(running.id, 1, 0.55)
     return ledger
 

@@ -78,6 +78,7 @@ def test_the_folder_holds_what_the_design_says(searched: Ledger) -> None:
         "optuna.journal",
         "trials",
         "log.txt",
+        "spent.json",
     }
     assert sorted(path.name for path in folder.trials.iterdir() if path.is_dir()) == list(
         searched.records

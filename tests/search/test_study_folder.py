@@ -125,6 +125,10 @@ def test_the_same_study_may_go_on(tmp_path: Path) -> None:
     [
         ("search", "trials", 99),
         ("search", "hours", 1.5),
+        ("search", "total_epochs", 20.0),
+        ("search", "patience", 5.0),
+        ("search", "tolerance", 0.01),
+        ("resources", "price", 2.5),
         ("search", "keep", 1),
         ("resources", "processes", 2),
         ("resources", "cpus", 2),

@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.records import Record, State, best_record
 from search.tally import ENDED, Tally
-
-_numbers = count()
-
-
-def record(
-    state: State, epoch: int, started: float | None = None, ended: float | None = None
-) -> Record:
-    scores = dict.fromkeys(range(1, epoch + 1), 0.5)
-    return Record(f"{next(_numbers):04d}", {}, state, scores, started=started, ended=ended)
-
-
-def left(records: list[Record], trials: int) -> float | None:
-    return Tally(records).seconds_left(trials, epochs=4)
-
-
-def test_time_left_by_hand() -> None:
-    ended = [record("completed", 4, 0, 40), record("stopped", 2, 10, 30)]  # 10 s an epoch, 3 each
-    assert left(ended, trials=2) == 0
-    assert left(ended, trials=4) == 2 * 3 * 10
-    running = [record("running", 1, 30), record("running", 3, 30)]
-    # 2 epochs and at least half a one are left, on two workers.
-    assert left([*ended, *running], trials=4) == 2.5 * 10 / 2
-    # The same with two more trials to come, and one that waits.
-    waiting = record("waiting", 0)
-    assert left([*ended, *running, waiting], trials=7) == (2.5 + 9) * 10 / 2
-
-
-def test_time_left_is_unknown_before_any_trial_has_ended() -> None:
-    assert left([], trials=4) is None
-    assert left([record("running", 3, 0)], trials=4) is None
-    assert left([record("failed", 0, 0, 5)], trials=4) is None
 
 
 @given(
@@ -78,4 +45,8 @@ def test_a_tally_kept_from_the_beginning_is_that_of_all(
         assert (best and (best.epoch, best.last_score)) == (
             expected and (expected.epoch, expected.last_score)
         )
-    assert kept.seconds_left(20, 4) == pytest.approx(anew.seconds_left(20, 4))
+        assert tally.ended_epochs == sum(r.epoch for r in records if r.ended)
+        completed = [r.last_score or 0.0 for r in records if r.state == "completed"]
+        assert [score for _, score in tally.maxima] == [
+            score for n, score in enumerate(completed) if all(score > s for s in completed[:n])
+        ]

@@ -161,6 +161,8 @@ def test_a_mistake_in_a_study_is_one_sentence(document: dict[str, Any], says: st
         (0.5, {"samples_per_epoch": {"low": 64, "high": 128}, "batch_size": 32}),
         (1, {"samples_per_epoch": 16, "batch_size": 64}),  # one update is the least there is
         (2.5, {"epochs": 3}),
+        # An epoch is all data, whatever the samples.
+        (0.25, {"sampling": "sequential", "samples_per_epoch": 32, "batch_size": 32}),
     ],
 )
 def test_a_first_rung_of_an_update_or_more_is_accepted(grace: float, space: dict[str, Any]) -> None:

@@ -1,0 +1,82 @@
+"""The time that searches of a study ran and what they cost, kept with the study."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_SECONDS_BETWEEN_WRITES = 10.0
+
+_log = logging.getLogger("ablatune")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What all searches of a study took together; `cost` in the currency of resources.price."""
+
+    seconds: float = 0.0
+    cost: float = 0.0
+
+
+def read_spent(file: Path) -> Spent:
+    """What is written there; nothing where there is no such file or it cannot be understood."""
+    try:
+        return Spent(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return Spent()
+    except (OSError, ValueError, TypeError) as error:
+        _log.warning("cannot read %s (%s): hours and cost count from now", file, error)
+        return Spent()
+
+
+class Meter:
+    """Goes on from what `file` holds, from when it is made.
+
+    `price` is what a node costs an hour. Every node of the cluster that is alive counts, whether
+    or not it runs a trial of this study.
+    """
+
+    def __init__(self, file: Path, price: float | None) -> None:
+        self._file, self._price = file, price or 0.0
+        self._spent = read_spent(file)
+        self._counted = self._written = time.monotonic()
+        self._nodes = 1
+
+    @property
+    def spent(self) -> Spent:
+        """All until now."""
+        now = time.monotonic()
+        seconds, self._counted = now - self._counted, now
+        cost = self._price * self._nodes * seconds / 3600
+        self._spent = Spent(self._spent.seconds + seconds, self._spent.cost + cost)
+        return self._spent
+
+    def tick(self) -> None:
+        """Once in ten seconds: count the nodes, and write down what was spent, so that a search
+        that is killed forgets no more than that."""
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self.write()
+            self._nodes = _nodes()
+
+    def write(self) -> None:
+        """Write it down, beside and renamed; where that fails now, it will do the next time."""
+        spent = self.spent
+        self._written = self._counted
+        unfinished = self._file.with_suffix(".unfinished")
+        try:
+            unfinished.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
+            unfinished.replace(self._file)
+        except OSError as error:
+            _log.warning("cannot write %s: %s", self._file, error)
+
+
+def _nodes() -> int:
+    """How many nodes are alive: those of the cluster, one before there is any."""
+    import ray  # here, for `ablatune status` has no need of it
+
+    if not ray.is_initialized():
+        return 1
+    return sum(bool(node["Alive"]) for node in ray.nodes())

@@ -1,0 +1,133 @@
+"""What a search of a study would do and take, for a reader at a shell and for a program."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.budget import trials_of
+from search.clock import epoch_text
+from search.rungs import Rungs
+from search.tables import duration
+from spaces import StudyFile, load_study
+
+_COUNTED = 1_000_000  # configurations of a grid are counted up to here
+
+
+def plan(given: argparse.Namespace) -> None:
+    """Validate a study with its data and encoder, count what a search of it would do, and predict
+    from a few timed steps how long that takes."""
+    from model import load_material
+    from search.plan import load_and_predict
+
+    study = load_study(given.study, given.overrides)
+    if given.timing:
+        material, predicted = load_and_predict(study, given.nodes)
+        counted = _counted(study, material)
+        counted["prediction"] = predicted and asdict(predicted)
+    else:
+        counted = _counted(study, load_material(study))
+    if given.json:
+        print(json.dumps(counted, indent=2))
+        return
+    prediction = counted.pop("prediction", {})
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in counted.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _plain(name, value))
+    for name, text in _told(prediction).items():
+        table.add_row(f"[bold]{name}[/]", text)
+    Console().print(table)
+
+
+def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
+    from model import ALL_TASKS, DEV, EXTRA, TRAIN
+
+    trials = trials_of(study)
+    drawn = study.space.can_be_active("samples_per_epoch")
+    samples = int(study.space.fixed.get("samples_per_epoch", 0)) if drawn else 0
+    splits = material.corpus.splits
+    return {
+        "study": study.name,
+        "encoder": material.encoder.name,
+        "data": study.data.path,
+        "examples": {
+            task.name: {
+                split: len(splits[task.name][split])
+                for split in (TRAIN, EXTRA, DEV)
+                if split in splits[task.name]
+            }
+            for task in ALL_TASKS
+        },
+        "skipped_rows": [f"{r.file}, row {r.row}: {r.why}" for r in material.skipped],
+        "free_factors": {name: d.describe() for name, d in study.space.free.items()},
+        "configurations": _count(study),
+        "trials": trials,
+        "epochs_a_trial": study.epochs,
+        "epochs_without_stopping": trials * study.epochs,
+        "rungs": list(Rungs.of(study).levels),
+        "samples_per_epoch": samples or (None if drawn else "all"),
+    }
+
+
+def _count(study: StudyFile) -> int | None:
+    """The configurations of a categorical space, None for one that cannot be counted."""
+    if not study.space.is_grid:
+        return None
+    count = sum(1 for _ in islice(study.space.grid(), _COUNTED + 1))
+    return count if count <= _COUNTED else None
+
+
+def _plain(name: str, value: Any) -> str:
+    if name == "configurations" and value is None:
+        return "endless (a factor is continuous)"
+    if name == "examples":
+        return "\n".join(
+            f"{task}: " + ", ".join(f"{count} {split}" for split, count in splits.items())
+            for task, splits in value.items()
+        )
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {text}" for key, text in value.items()) or "none"
+    if name == "rungs":
+        return "\n".join(map(epoch_text, value)) or "none"
+    if isinstance(value, list):
+        return "\n".join(map(str, value)) or "none"
+    return "varies" if value is None else str(value)
+
+
+def _told(prediction: Mapping[str, Any] | None) -> dict[str, str]:
+    """The prediction in words, by what it is about; nothing where none was asked for."""
+    if prediction is None:
+        return {"takes": "not timed: this machine is too small for one trial"}
+    if not prediction:
+        return {}
+    low, high = duration(prediction["low"]), duration(prediction["high"])
+    told = {
+        "takes": f"about {duration(prediction['seconds'])} ({low} to {high}) with "
+        f"{prediction['slots']} trials side by side, for {epoch_text(prediction['epochs'])} epochs",
+        "ends by": f"search.{prediction['ended_by']}",
+    }
+    if prediction["cost"] is not None:
+        told["costs"] = f"about {prediction['cost']:.3g}"
+    cheap, dear = prediction["cheapest"], prediction["dearest"]
+    if dear["seconds"] > 1.1 * cheap["seconds"]:
+        for name, one in (("cheapest trial", cheap), ("dearest trial", dear)):
+            values = ", ".join(
+                f"{factor} {one['values'][factor]}"
+                for factor in prediction["factors"]
+                if factor in one["values"]
+            )
+            told[name] = f"{duration(one['seconds'])} to its end: {values}"
+    else:
+        told["a trial"] = f"{duration(dear['seconds'])} to its end, whatever its configuration"
+    for factor, levels in prediction["factors"].items():
+        told[f"epoch, by {factor}"] = ", ".join(
+            f"{level}: {duration(seconds)}" for level, seconds in levels.items()
+        )
+    return told

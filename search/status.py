@@ -1,0 +1,94 @@
+"""Where a study stands, for a reader at a shell and for a program."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from search.budget import trials_of, used_up
+from search.clock import epoch_text
+from search.meter import read_spent
+from search.pace import Pace
+from search.records import Record
+from search.rungs import Rungs
+from search.study_folder import StudyFolder
+from search.tables import duration, trials_table
+from search.tally import Tally
+from spaces import StudyFile
+
+
+def status(given: argparse.Namespace) -> None:
+    """Where a study stands; works while it is searched."""
+    folder = StudyFolder(given.dir)
+    study = folder.study()
+    records = folder.records(study.space)
+    found = summary(study, folder, records)
+    if given.json:
+        print(json.dumps(found, indent=2))
+        return
+    console = Console(highlight=False)
+    states = ", ".join(f"{count} {state}" for state, count in found["states"].items())
+    running = "a search is running" if found["running"] else "no search is running"
+    console.print(f"[bold]{study.name}[/]: {len(records)} of {found['trials']} trials ({states})")
+    spent, full = found["epochs"], found["epochs_without_stopping"]
+    console.print(f"{epoch_text(spent)} epochs spent; {full} without stopping; {running}")
+    used = f"{duration(found['seconds'])} of search"
+    if study.resources.price:
+        used += f", which cost {found['cost']:.4g}"
+    console.print(used)
+    for epoch, count in found["rungs"].items():
+        console.print(f"rung at epoch {epoch_text(epoch)}: {count} trials")
+    if found["ending"]:
+        console.print(found["ending"]["sentence"])
+    if found["seconds_left"] is not None:
+        low, high = map(duration, found["seconds_left_between"])
+        console.print(f"about {duration(found['seconds_left'])} left ({low} to {high})")
+    console.print(trials_table(records, study.space, limit=12))
+
+
+def summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:
+    """The machine-readable state of a study."""
+    tally, trials, spent = Tally(records), trials_of(study), read_spent(folder.spent)
+    running = folder.in_use()
+    rungs = {
+        epoch: sum(epoch in record.scores for record in records) for epoch in Rungs.of(study).levels
+    }
+    left = None
+    if running:
+        pace = Pace(study, folder)
+        pace.take_up(records)
+        left = pace.forecast(tally, trials, spent, rungs)
+    ending = used_up(study, trials, tally, spent)
+    return {
+        "study": study.name,
+        "folder": str(folder.path),
+        "trials": trials,
+        "states": dict(tally.counts),
+        "epochs": round(tally.epochs, 3),
+        "epochs_without_stopping": trials * study.epochs,
+        "seconds": round(spent.seconds, 1),
+        "cost": None if study.resources.price is None else round(spent.cost, 6),
+        "rungs": rungs,
+        "running": running,
+        "ending": ending
+        and {"budget": ending.budget, "sentence": ending.sentence(len(tally.open))},
+        "seconds_left": left and round(left.seconds, 1),
+        "seconds_left_between": left and [round(left.low, 1), round(left.high, 1)],
+        "best": None if tally.best is None else _as_dict(tally.best),
+    }
+
+
+def _as_dict(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "state": record.state,
+        "epoch": record.epoch,
+        "last_score": record.last_score,
+        "best_epoch": record.best_epoch,
+        "best_score": record.best_score,
+        "values": dict(record.values),
+    }
