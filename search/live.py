@@ -26,6 +26,7 @@ _SECONDS_BETWEEN_LINES = 30.0
 _ROWS = 8
 _STYLES: dict[State, str] = {
     "running": "cyan",
+    "paused": "yellow",
     "completed": "green",
     "stopped": "dim",
     "failed": "red",

@@ -12,7 +12,7 @@ _LATEST = 8
 
 
 class Tally:
-    """Trials that ended are summed up once; `open` are those that wait or run, by id, and `latest`
+    """Trials that ended are summed up once; `open` are the others, by id, and `latest`
     the last few that ended, in order."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:

@@ -59,6 +59,10 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
             return None
         record = self._ledger.next()
         if record is None:
+            if self._running:  # What still runs may make room for a paused one.
+                return None
+            for stopped in self._ledger.close():
+                self._ended(stopped)
             return str(Searcher.FINISHED)
         self._running[trial_id] = record.id
         return {"id": record.id, "values": dict(record.values)}

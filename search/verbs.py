@@ -75,9 +75,7 @@ def plan(given: argparse.Namespace) -> None:
     study = load_study(given.study, given.overrides)
     material = load_material(study)
     configurations = _count(study)
-    trials = study.search.trials
-    if study.search.sampler == "grid" and configurations is not None:
-        trials = min(trials, configurations)
+    trials = study.trials
     samples = int(study.space.fixed.get("samples_per_epoch", 0))
     counted: dict[str, Any] = {
         "study": study.name,
@@ -229,9 +227,7 @@ def _print_results(study: StudyFile, records: Sequence[Record]) -> None:
 def _summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:
     """The machine-readable state of a study."""
     tally = Tally(records)
-    trials = study.search.trials
-    if study.search.sampler == "grid":
-        trials = min(trials, _count(study) or trials)
+    trials = study.trials
     running = folder.in_use()
     return {
         "study": study.name,
