@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import json
 import weakref
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from optuna.storages import JournalStorage
@@ -20,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 _BEST = 25  # as many as TPE ever takes for the good ones
 _LATEST = 250
-_ENOUGH = 10  # as many as a Gaussian process is fitted to at least
+_NORMAL = NormalDist()
 
 
 class SearchJournal(JournalStorage):
@@ -31,13 +32,13 @@ class SearchJournal(JournalStorage):
     nothing from the 251st on. Which they are depends on nothing but the trials that have ended, so
     that a search that was interrupted goes on as it would have.
 
-    A sampler that learns from final scores only is given `rungs`, the steps of the scheduler's
-    rungs: it is shown what `_at_one_step` says.
+    `ranked` is for a sampler that learns from completed trials only, where few complete: it is
+    shown every trial that was measured as completed, with a rank for a score. See `_as_ranks`.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__(_Writer(file))
-        self.rungs: Sequence[int] | None = None
+        self.ranked = False
         self._standings: dict[int, _Standing] = {}  # by number
         self._ranked: list[tuple[_Standing, int]] = []  # ascending, with the number
         self._latest: list[int] = []  # numbers, ascending
@@ -70,8 +71,8 @@ class SearchJournal(JournalStorage):
         under_way = [self.get_trial(id) for id in self._open]
         others = [trial for trial in under_way if trial.number not in self._ended]
         shown = sorted([*self._shown, *others], key=lambda trial: trial.number)
-        if self.rungs is not None:
-            shown = _at_one_step(shown, self.rungs)
+        if self.ranked:
+            shown = _as_ranks(shown)
         return [trial for trial in shown if states is None or trial.state in states]
 
     def show_earlier(self, trials: Iterable[FrozenTrial]) -> None:
@@ -130,30 +131,24 @@ def _standing(trial: FrozenTrial) -> _Standing:
     return (False, -1, 0.0) if step is None else (False, step, trial.intermediate_values[step])
 
 
-def _at_one_step(trials: Sequence[FrozenTrial], rungs: Sequence[int]) -> list[FrozenTrial]:
-    """The trials that can be compared as completed, and the others that run.
+def _as_ranks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that ended with a measurement as completed ones, and those that have not ended.
 
-    Where at least ten have completed, these; else those that were measured at the latest rung that
-    ten of them have reached, with their value there (BOHB's rule, Falkner et al. 2018, 3.2);
-    before that, none.
+    Their scores stand for their order alone, which is TPE's: scores of different epochs are no
+    equals. The score of the one at rank r of n, from 0, is the standard normal's quantile at
+    (r + 1/2) / n (normal scores; Salinas et al. 2020, arXiv 1909.13595, use them for the same).
     """
-    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if len(completed) >= _ENOUGH:
-        return [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.RUNNING)]
-    for step in reversed(rungs):
-        there = [trial for trial in trials if step in trial.intermediate_values]
-        if len(there) >= _ENOUGH:
-            others = [trial for trial in running if step not in trial.intermediate_values]
-            compared = [*(_completed(trial, step) for trial in there), *others]
-            return sorted(compared, key=lambda trial: trial.number)
-    return running
-
-
-def _completed(trial: FrozenTrial, step: int) -> FrozenTrial:
-    shown = copy.copy(trial)
-    shown.state, shown.values = TrialState.COMPLETE, [trial.intermediate_values[step]]
-    return shown
+    ended = [trial for trial in trials if trial.state.is_finished() and trial.intermediate_values]
+    order = sorted(map(_standing, ended))
+    shown = [trial for trial in trials if not trial.state.is_finished()]
+    for trial in ended:
+        standing = _standing(trial)
+        rank = (bisect_left(order, standing) + bisect_right(order, standing) - 1) / 2  # of equals
+        ranked = copy.copy(trial)
+        ranked.state = TrialState.COMPLETE
+        ranked.values = [_NORMAL.inv_cdf((rank + 0.5) / len(order))]
+        shown.append(ranked)
+    return sorted(shown, key=lambda trial: trial.number)
 
 
 class _Writer(BaseJournalBackend):

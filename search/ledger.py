@@ -46,7 +46,8 @@ from spaces import StudyFile
 # and how many promotions there had been.
 _PROMOTED = "promoted"
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Its warnings are of what was decided here, or of packages that it would be faster with.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Ledger:
@@ -71,8 +72,7 @@ class Ledger:
             self._optuna.set_user_attr(STEPS_PER_EPOCH, self._clock.steps_per_epoch)
         self.earlier = Earlier.of(study, folder)
         self._journal.show_earlier(self.earlier.trials(study.space, self._clock))
-        if study.sampler == "gp":
-            self._journal.rungs = [self._clock.step(epoch) for epoch in self.rungs.levels]
+        self._journal.ranked = study.sampler == "gp" and bool(self.rungs.levels)
         self._proposals = Proposals(study, self._optuna, storage, self.earlier.best())
         self.records: dict[str, Record] = {}
         self.trials = study.trials
@@ -193,7 +193,8 @@ class Ledger:
         if record.epoch >= self.study.epochs:
             return True
         whole = [score for epoch, score in sorted(record.scores.items()) if epoch == int(epoch)]
-        return has_stalled(whole, self.study.space.config(record.values).early_stopping)
+        patience = {**self.study.space.fixed, **record.values}["early_stopping"]
+        return has_stalled(whole, patience)
 
     def _out_of_time(self) -> bool:
         hours = self.study.search.hours

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,21 +19,20 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def make_sampler(name: str) -> Callable[[int], BaseSampler]:
-    """Makes the sampler of a trial from the trial's own seed: anew for each, so that it draws the
-    same whether or not the search was interrupted before it."""
+    """Gives the sampler of a trial from the trial's own seed: as if made anew for each, so that it
+    draws the same whether or not the search was interrupted before it."""
     if name == "gp":
         return gaussian_process
     if name == "tpe":
-        known: _Known = {}
-        return lambda seed: parzen_estimators(seed, known)
+        return parzen_estimators(0).seeded
     return lambda seed: RandomSampler(seed=seed)  # the points of a grid are all enqueued
 
 
-def parzen_estimators(seed: int, known: _Known | None = None) -> TPESampler:
+def parzen_estimators(seed: int) -> ParzenEstimators:
     """TPE, multivariate and grouped: it learns from pruned trials too, ranked by how far they
     got."""
     with _experimental():
-        return _ParzenEstimators(seed, {} if known is None else known)
+        return ParzenEstimators(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 def gaussian_process(seed: int) -> GPSampler:
@@ -43,16 +44,19 @@ def gaussian_process(seed: int) -> GPSampler:
         )
 
 
-_Known = dict[int, dict[str, float]]  # an ended trial's parameters as numbers, by its number
+class ParzenEstimators(TPESampler):
+    """Optuna's TPE. It proposes what that does, and makes use of that an ended trial of one study
+    does not change."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._known: dict[int, dict[str, float]] = {}  # ended trials' parameters as numbers
 
-class _ParzenEstimators(TPESampler):
-    """Optuna's TPE, which proposes the same as here in half the time: that an ended trial does not
-    change is not used there."""
-
-    def __init__(self, seed: int, known: _Known) -> None:
-        super().__init__(seed=seed, multivariate=True, group=True, constant_liar=True)
-        self._known = known
+    def seeded(self, seed: int) -> ParzenEstimators:
+        """Itself, drawing what a new one with this seed draws."""
+        self._rng = LazyRandomState(seed)
+        self._random_sampler = RandomSampler(seed=seed)
+        return self
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial

@@ -59,10 +59,10 @@ class SearchSettings:
         "auto",
         Choice(("auto", "tpe", "gp", "random", "grid")),
         "who proposes configurations: Optuna's TPE (multivariate, grouped), its Gaussian process "
-        "(on the scores at one epoch, the latest that ten trials have reached), chance, or every "
-        "one of a categorical space in order; auto is grid where search.trials are enough for one, "
-        "else tpe",
-        source="Bergstra et al. 2011; Watanabe 2023; Falkner et al. 2018",
+        "(where trials are stopped, of their ranks: how far they got, then their scores), chance, "
+        "or every one of a categorical space in order; auto is grid where search.trials are enough "
+        "for one, else tpe",
+        source="Bergstra et al. 2011; Watanabe 2023; Salinas et al. 2020",
     )
     scheduler: str = key(
         "asha",
