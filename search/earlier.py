@@ -138,7 +138,7 @@ def find_earlier(study: StudyFile) -> Earlier:
             values = {n: active[n] for n in study.space.free if n in active}
             scores = sorted(record.scores.items())
             fitting.append(EarlierTrial(f"{name}/{record.id}", record.state, values, scores))
-    return Earlier(fitting, others)
+    return Earlier(fitting, dict(others))
 
 
 def _why_no_study(earlier: StudyFile, study: StudyFile) -> str | None:

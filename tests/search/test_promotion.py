@@ -178,6 +178,18 @@ def test_a_trial_that_ends_itself_or_fails_at_a_rung_does_not_pause(tmp_path: Pa
     assert stretch(ledger, first, {2: 0.4, 3: 0.3}).state == "completed"
 
 
+def test_unfinished_stretches_go_on_in_the_order_in_which_they_were_handed_out(
+    open_ledger: Callable[[StudyFile], Ledger],
+) -> None:
+    ledger = open_ledger(study_of(5))
+    first, second, third, fourth = (started(ledger) for _ in range(4))
+    for trial, value in ((first, 0.3), (second, 0.2), (third, 0.1)):
+        stretch(ledger, trial, {1: value})
+    assert [started(ledger), started(ledger).id] == [first, "0004"]
+    again = open_ledger(ledger.study)
+    assert [started(again).id for _ in range(3)] == [fourth.id, first.id, "0004"]
+
+
 def everything(ledger: Ledger) -> Any:
     return [(r.id, dict(r.values), r.state, r.scores) for r in ledger.records.values()]
 
