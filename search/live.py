@@ -111,10 +111,11 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
     def _draw(self) -> RenderableType:
         progress, tally = self._progress, self._ledger.tally
         counts, done = tally.counts, tally.ended
+        shown = [state for state in _STYLES if state != "paused" or counts[state]]
         head = Text.assemble(
             (self._ledger.study.name, "bold"),
             f"  {done}/{self._ledger.trials} trials  ",
-            *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in _STYLES],
+            *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in shown],
         )
         left = progress.seconds_left()
         ends = f"about {duration(left)} left" if left is not None else "measuring"

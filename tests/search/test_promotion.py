@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
+from rich.console import Console
 
 from search.ledger import Ledger
+from search.live import Progress
 from search.records import Record, best_record, open_journal, read_records
+from search.report import write_report
 from search.study_folder import StudyFolder
+from search.tables import trials_table
 from spaces import StudyFile, parse_study
 
 EPOCHS, FACTOR = 9, 3  # rungs at 1 and 3
@@ -99,6 +104,21 @@ def test_a_trial_pauses_at_its_rung_and_the_best_third_goes_on(
     assert stretch(ledger, first, {2: 0.6, 3: 0.7}).state == "paused"
     assert first.scores == {1: 0.5, 2: 0.6, 3: 0.7}
     assert started(ledger).id == "0003"
+
+
+def test_people_see_what_is_paused(open_ledger: Callable[[StudyFile], Ledger]) -> None:
+    ledger = open_ledger(study_of(4))
+    for value in (0.5, 0.4):
+        stretch(ledger, started(ledger), {1: value})
+    assert "0/4 trials (2 paused)" in Progress(ledger).summary()
+    page = write_report(ledger.folder).read_text()
+    assert "<b>2</b><span>paused</span>" in page
+    assert "No trial has completed: this one leads those that got furthest" in page
+    ledger.folder.trial("0000").start(ledger.study.space.config())
+    assert [record.state for record in ledger.folder.records(ledger.study.space)] == ["paused"] * 2
+    console = Console(width=100, file=StringIO())
+    console.print(trials_table([*ledger.records.values()], ledger.study.space))
+    assert console.file.getvalue().count("paused") == 2  # type: ignore[attr-defined]
 
 
 def test_a_trial_that_a_free_worker_would_go_on_with_does_not_pause(
