@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 
 from model import LAST
 from search.ledger import Ledger
 from search.report import write_report
 from search.run import run
 from search.study_folder import StudyFolder
-from spaces import StudyFile, load_study
+from spaces import StudyFile
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -87,42 +84,29 @@ def test_a_report_counts_no_paused_or_stopped_trial_among_the_completed(whole: L
     assert "promotion: each pauses, and the best 1 in 2 go on, rungs at 1, 2" in page
 
 
-def test_a_killed_search_pauses_and_promotes_as_it_would_have(
-    whole: Ledger, tiny_tables: Callable[..., Any]
+def test_an_interrupted_search_pauses_and_promotes_as_it_would_have(
+    whole: Ledger, tmp_path: Path
 ) -> None:
-    # Not tmp_path: the names of Ray's sockets below it would be too long.
-    with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
-        home = Path(name).resolve()
-        file = home / "study.toml"
-        file.write_text(tomli_w.dumps(tiny_tables(**STUDY)))
-        study, folder = load_study(file), StudyFolder(home / "run")
-        arguments = ["-m", "search.cli", "search", str(file), "--dir", str(folder.path)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(home)}
+    study, folder = whole.study, StudyFolder(tmp_path / "run")
 
-        def search() -> subprocess.Popen[bytes]:
-            command = [sys.executable, *arguments, "--quiet"]
-            return subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
+    def states() -> list[str]:
+        there = folder.journal.exists() and folder.trials.exists()
+        return [record.state for record in folder.records(study.space)] if there else []
 
-        def states() -> list[str]:
-            there = folder.journal.exists() and folder.file.exists()
-            return [record.state for record in folder.records(study.space)] if there else []
-
-        with search() as process:
-            deadline = time.monotonic() + SECONDS
-            while states().count("paused") < 2 or len(states()) < 4:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+    def interrupt() -> None:
         deadline = time.monotonic() + SECONDS
-        while folder.in_use() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert "paused" in states()
-        assert list(folder.trials.rglob(LAST))
-        with search() as process:
-            _, told = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, told
-        assert everything(folder, study) == everything(whole.folder, whole.study)
-        assert not list(folder.trials.rglob(LAST))
+        while states().count("paused") < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(study, folder, quiet=True)
+    thread.join()
+    assert "paused" in states()
+    assert list(folder.trials.rglob(LAST))  # from which they go on
+
+    run(study, folder, quiet=True)
+    assert everything(folder, study) == everything(whole.folder, whole.study)
+    assert not list(folder.trials.rglob(LAST))
