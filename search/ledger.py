@@ -216,7 +216,7 @@ class Ledger:
         self.tally = Tally(sorted(self.records.values(), key=lambda r: r.ended or math.inf))
         for stored in sorted(self._journal.all_trials(), key=_turn):
             if _PROMOTED in stored.user_attrs:
-                self._promotions += 1  # no less than there were of trials that are not ended
+                self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
             if trial_id(stored.number) not in self._handles:
                 continue
             record = self.records[trial_id(stored.number)]
