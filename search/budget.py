@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 from search.clock import epoch_text
 from search.meter import Spent
@@ -39,24 +38,9 @@ class Ending:
         return f"Ended by {self.used}."
 
 
-def trials_of(study: StudyFile) -> int:
-    """How many trials a study is to have: as asked for, or the whole grid where smaller."""
-    asked = study.search.trials
-    if study.search.sampler != "grid":
-        return asked
-    return sum(1 for _ in islice(study.space.grid(), asked))
-
-
-def used_up(study: StudyFile, trials: int, tally: Tally, spent: Spent) -> Ending | None:
-    """The first budget that lets no new trial start, None while all do.
-
-    `trials` is `trials_of` the study, which takes a while to count.
-    """
+def used_up(study: StudyFile, tally: Tally, spent: Spent) -> Ending | None:
+    """A budget that lets no new trial start, None while all do; that of trials where no other."""
     search = study.search
-    started = tally.ended + len(tally.open)
-    if started >= trials:
-        whole = "" if trials == search.trials else ", the whole grid"
-        return Ending("trials", f"search.trials = {search.trials}: {started} trials{whole}")
     if search.hours is not None and spent.seconds >= search.hours * 3600:
         ran = f"searches ran for {spent.seconds / 3600:.3g} hours"
         return Ending("hours", f"search.hours = {search.hours:g}: {ran}")
@@ -74,6 +58,10 @@ def used_up(study: StudyFile, trials: int, tally: Tally, spent: Spent) -> Ending
                 f"search.patience = {search.patience:g}: {trainings:.3g} full trainings' worth of "
                 f"epochs did not better {best:.4g} by more than {search.tolerance:g}",
             )
+    started = tally.ended + len(tally.open)
+    if started >= study.trials:
+        all_there_are = "" if study.trials == search.trials else ", every configuration"
+        return Ending("trials", f"search.trials = {search.trials}: {started} trials{all_there_are}")
     return None
 
 

@@ -91,7 +91,7 @@ def learning_curves(records: Sequence[Record], epochs: int, best: str | None) ->
         )
         for record in scored
     ]
-    order = ("stopped", "failed", "running", "completed", "best")
+    order = ("stopped", "failed", "waiting", "paused", "running", "completed", "best")
     return LearningCurves(
         tuple(sorted(curves, key=lambda curve: order.index(curve.kind))),
         tuple(Tick(x(epoch), str(epoch)) for epoch in epoch_ticks),

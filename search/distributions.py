@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeAlias
 
 import optuna
 from optuna.distributions import (
@@ -30,17 +32,26 @@ def distributions(name: str, domain: Domain) -> dict[str, BaseDistribution]:
     raise TypeError(f"no Optuna distribution for {domain!r}")
 
 
-def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
-    """The values of the active free factors, asked for in order of declaration."""
+Ask: TypeAlias = Callable[[str, BaseDistribution], Value]
+
+
+def draw(space: Space, ask: Ask) -> dict[str, Value]:
+    """The values of the active free factors; `ask` is asked for each parameter's, in order of
+    declaration."""
     values: dict[str, Value] = {}
     for name, domain in space.free.items():
         if space.is_active(name, values):
             asked = {
-                parameter: _ask(trial, parameter, distribution)
+                parameter: ask(parameter, distribution)
                 for parameter, distribution in distributions(name, domain).items()
             }
             values[name] = decode(domain, asked)
     return values
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
+    """The values that Optuna's trial has or draws, and keeps."""
+    return draw(space, partial(_ask, trial))
 
 
 def _ask(trial: optuna.Trial, parameter: str, distribution: BaseDistribution) -> Value:

@@ -6,11 +6,13 @@ Who writes them holds the study's folder: no lock file is needed, and no reading
 
 from __future__ import annotations
 
+import copy
 import json
 import weakref
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from optuna.storages import JournalStorage
@@ -19,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 _BEST = 25  # as many as TPE ever takes for the good ones
 _LATEST = 250
+_NORMAL = NormalDist()
 
 
 class SearchJournal(JournalStorage):
@@ -28,13 +31,19 @@ class SearchJournal(JournalStorage):
     that it would take of all. The others it weighs down the older they are; here they weigh
     nothing from the 251st on. Which they are depends on nothing but the trials that have ended, so
     that a search that was interrupted goes on as it would have.
+
+    `ranked` is for a sampler that learns from completed trials only, where few complete: it is
+    shown every trial that was measured as completed, with a rank for a score. See `_as_ranks`.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__(_Writer(file))
-        self._best: list[tuple[tuple[bool, int, float], int]] = []  # ascending, with the number
-        self._latest: list[int] = []  # numbers of trials, ascending
-        self._ended: dict[int, FrozenTrial] = {}  # of those two, by number
+        self.ranked = False
+        self._standings: dict[int, _Standing] = {}  # by number
+        self._ranked: list[tuple[_Standing, int]] = []  # ascending, with the number
+        self._latest: list[int] = []  # numbers, ascending
+        self._ended: dict[int, FrozenTrial] = {}  # by number
+        self._shown: list[FrozenTrial] | None = None  # of those; None where it has to be found out
         self._open: dict[int, None] = {}  # ids of trials that wait or run, in order
         for trial in self.all_trials():
             if trial.state.is_finished():
@@ -56,9 +65,30 @@ class SearchJournal(JournalStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """What a sampler is to see, by number."""
-        shown = [*self._ended.values(), *map(self.get_trial, self._open)]
-        shown.sort(key=lambda trial: trial.number)
+        if self._shown is None:
+            best = {number for _, number in self._ranked[-_BEST:]}
+            self._shown = [self._ended[n] for n in sorted(best | {*self._latest[-_LATEST:]})]
+        under_way = [self.get_trial(id) for id in self._open]
+        others = [trial for trial in under_way if trial.number not in self._ended]
+        shown = sorted([*self._shown, *others], key=lambda trial: trial.number)
+        if self.ranked:
+            shown = _as_ranks(shown)
         return [trial for trial in shown if states is None or trial.state in states]
+
+    def show_earlier(self, trials: Iterable[FrozenTrial]) -> None:
+        """Show ended trials of other studies too, which have numbers below 0, the latest -1."""
+        for trial in trials:
+            self._end(trial)
+
+    def show_as_stopped(self, trial_id: int, step: int) -> None:
+        """Show a trial that has not ended as one that was stopped at a step, until it ends or this
+        is said of it again: what the sampler learns from is what was measured."""
+        shown = copy.copy(self.get_trial(trial_id))
+        shown.state = TrialState.PRUNED
+        shown.intermediate_values = {
+            s: value for s, value in shown.intermediate_values.items() if s <= step
+        }
+        self._end(shown)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         created = super().create_new_trial(study_id, template_trial)
@@ -75,28 +105,50 @@ class SearchJournal(JournalStorage):
         return changed
 
     def _end(self, trial: FrozenTrial) -> None:
-        if trial.state == TrialState.FAIL:
-            return
-        self._ended[trial.number] = trial
-        insort(self._latest, trial.number)
-        insort(self._best, (_standing(trial), trial.number))
-        left = self._best.pop(0)[1] if len(self._best) > _BEST else None
-        old = self._latest.pop(0) if len(self._latest) > _LATEST else None
-        for number in (left, old):
-            if number is not None and not self._is_shown(number):
-                self._ended.pop(number, None)
+        self._shown = None
+        number = trial.number
+        if number in self._ended:
+            del self._ended[number]
+            del self._latest[bisect_left(self._latest, number)]
+            ranked = self._standings.pop(number), number
+            del self._ranked[bisect_left(self._ranked, ranked)]
+        if trial.state != TrialState.FAIL:
+            self._ended[number] = trial
+            insort(self._latest, number)
+            self._standings[number] = _standing(trial)
+            insort(self._ranked, (self._standings[number], number))
 
-    def _is_shown(self, number: int) -> bool:
-        return number >= self._latest[0] or any(number == best for _, best in self._best)
+
+_Standing = tuple[bool, int, float]
 
 
-def _standing(trial: FrozenTrial) -> tuple[bool, int, float]:
+def _standing(trial: FrozenTrial) -> _Standing:
     """What TPE ranks by, the best highest: completed ones by value, then the others by how far
     they got and the value there."""
     step = trial.last_step
     if trial.state == TrialState.COMPLETE:
         return (True, 0, trial.value or 0.0)
     return (False, -1, 0.0) if step is None else (False, step, trial.intermediate_values[step])
+
+
+def _as_ranks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that ended with a measurement as completed ones, and those that have not ended.
+
+    Their scores stand for their order alone, which is TPE's: scores of different epochs are no
+    equals. The score of the one at rank r of n, from 0, is the standard normal's quantile at
+    (r + 1/2) / n (normal scores; Salinas et al. 2020, arXiv 1909.13595, use them for the same).
+    """
+    ended = [trial for trial in trials if trial.state.is_finished() and trial.intermediate_values]
+    order = sorted(map(_standing, ended))
+    shown = [trial for trial in trials if not trial.state.is_finished()]
+    for trial in ended:
+        standing = _standing(trial)
+        rank = (bisect_left(order, standing) + bisect_right(order, standing) - 1) / 2  # of equals
+        ranked = copy.copy(trial)
+        ranked.state = TrialState.COMPLETE
+        ranked.values = [_NORMAL.inv_cdf((rank + 0.5) / len(order))]
+        shown.append(ranked)
+    return sorted(shown, key=lambda trial: trial.number)
 
 
 class _Writer(BaseJournalBackend):

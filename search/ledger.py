@@ -5,28 +5,32 @@ trial that the scheduler stopped is PRUNED, one that crashed is FAIL with its re
 that had its full budget, or ended itself by early stopping, is COMPLETE, with the score of its last
 epoch. The rungs are rebuilt from the same values, so that a study that goes on decides as it would
 have.
+
+A trial is handed out for a stretch of work: all of it, or, under promotion, as far as the next
+rung, where it pauses until it is promoted and handed out again.
 """
 
 from __future__ import annotations
 
+import math
 import time
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 
 import optuna
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from model import has_stalled
-from search.budget import Ending, trials_of, used_up
+from search.budget import Ending, used_up
 from search.clock import Clock
-from search.distributions import encode, suggest
+from search.distributions import suggest
+from search.earlier import Earlier
 from search.journal import SearchJournal
 from search.meter import Meter
+from search.proposals import Proposals
 from search.records import (
     FAILURE,
+    PAUSED,
+    STATES,
     STEPS_PER_EPOCH,
     STOPPED,
     Record,
@@ -38,25 +42,24 @@ from search.records import (
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.tally import Tally
-from spaces import StudyFile, Value
+from spaces import StudyFile
 
-_SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
-    "gp": lambda seed: GPSampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-    "grid": lambda seed: RandomSampler(seed=seed),  # its points are all enqueued
-}
+# Optuna's user attribute of a trial that was promoted: how many trials had been started before,
+# and how many promotions there had been.
+_PROMOTED = "promoted"
 
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Its warnings are of what was decided here, or of packages that it would be faster with.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Ledger:
-    """`records` holds every trial that was started, by its id; `tally` what is told of them all."""
+    """`records` holds every trial that was started, by its id; `tally` what is told of them all;
+    `earlier` what was taken over from other studies."""
 
     def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
         self.study, self.folder = study, folder
         self.rungs = Rungs.of(study)
+        self._pauses = study.search.scheduler == "promotion"
         self._clock = Clock.meeting(study.search.grace_epochs)
         mend_journal(folder.journal)
         self._journal = storage = SearchJournal(folder.journal)
@@ -69,32 +72,65 @@ class Ledger:
         )
         if self._clock != Clock():
             self._optuna.set_user_attr(STEPS_PER_EPOCH, self._clock.steps_per_epoch)
+        self.earlier = Earlier.of(study, folder)
+        self._journal.show_earlier(self.earlier.trials(study.space, self._clock))
+        self._journal.ranked = study.sampler == "gp" and bool(self.rungs.levels)
+        self._proposals = Proposals(study, self._optuna, storage, self.earlier.best())
         self.records: dict[str, Record] = {}
-        self.trials = trials_of(study)
+        self.trials = study.trials
         self.meter = Meter(folder.spent, study.resources.price)
         self._handles: dict[str, optuna.Trial] = {}  # of the trials that have not ended
         self._stopped: set[str] = set()
+        self._pausing: dict[str, float] = {}  # epochs by trials that are to pause there
+        self._paused: dict[str, float] = {}
+        self._promotions = 0
         self._unfinished: deque[str] = deque()
         self._restore()
-        self._points = self._first_points()
 
     def next(self) -> Record | None:
-        """A trial to run: one that an earlier search left unfinished, else a new one; None while
-        a budget is used up, see `search.budget`."""
+        """A trial to run: one that an earlier search left unfinished, else the paused one that is
+        to be promoted, else a new one; None while there is none: a budget is used up, see
+        `search.budget`. Where nothing runs then, the study has come to its end: see `close`."""
         if self._unfinished:
             return self.records[self._unfinished.popleft()]
-        if self.ending() is not None:
+        if self._out_of_budget():
             return None
-        point = None if self._journal.waiting else next(self._points, None)
-        if point is not None:
-            self._optuna.enqueue_trial(encode(self.study.space, point))
-        self._optuna.sampler = self._sampler(len(self.records))
-        trial = self._optuna.ask()
-        values = suggest(trial, self.study.space)
+        promoted = self.rungs.promotable(self._paused)
+        if promoted is None and self.ending() is not None:
+            promoted = self._left_alone()
+            if promoted is None:
+                return None
+        return self._new() if promoted is None else self._promote(promoted)
+
+    def close(self) -> list[Record]:
+        """Where `next` gives None and nothing runs, the paused trials will not go on any more:
+        they count as stopped from here."""
+        ended = [self._end(self.records[trial], TrialState.PRUNED) for trial in self._paused]
+        self._paused.clear()
+        return ended
+
+    def _new(self) -> Record:
+        trial, values = self._proposals.next(len(self.records))
         record = Record(trial_id(trial.number), values, "waiting")
         self.records[record.id], self._handles[record.id] = record, trial
         self.tally.add(record)
         return record
+
+    def _promote(self, trial: str) -> Record:
+        handle, record = self._handles[trial], self.records[trial]
+        handle.set_user_attr(_PROMOTED, [len(self.records), self._promotions])
+        handle.set_user_attr(PAUSED, None)
+        self._promotions += 1
+        del self._paused[trial]
+        record.state = "waiting"
+        return record
+
+    def _left_alone(self) -> str | None:
+        """A few trials leave the upper rungs with too few values to promote any. Where nothing
+        else is left to do and none has completed, the one that got furthest goes on to the end."""
+        if len(self.tally.open) > len(self._paused) or self.tally.counts["completed"]:
+            return None
+        return self.rungs.leader(self._paused)
 
     def start(self, trial: str) -> None:
         """A worker has begun with a trial."""
@@ -105,37 +141,52 @@ class Ledger:
     def report(self, trial: str, epoch: float, score: float) -> bool:
         """Keep an epoch's score; whether the trial goes on. That is decided once, when the score
         arrives: an epoch told before changes nothing."""
-        record = self.records[trial]
-        if epoch in record.scores:
-            return trial not in self._stopped
-        self.rungs.record(trial, epoch, score)
-        if not self.rungs.goes_on(trial, epoch):
-            self._stopped.add(trial)
-            self._handles[trial].set_user_attr(STOPPED, epoch)
-        record.scores[epoch] = score
-        self._handles[trial].report(score, self._clock.step(epoch))
-        return trial not in self._stopped
+        record, handle = self.records[trial], self._handles[trial]
+        if epoch not in record.scores:
+            record.scores[epoch] = score
+            self.rungs.record(trial, epoch, score)
+            if not self._pauses and not self.rungs.goes_on(trial, epoch):
+                self._stopped.add(trial)
+                handle.set_user_attr(STOPPED, epoch)
+            elif self._is_to_pause(record):
+                self._pausing[trial] = epoch
+                handle.set_user_attr(PAUSED, epoch)
+            step = self._clock.step(epoch)
+            handle.report(score, step)
+            if self._pauses and epoch in self.rungs.levels:
+                self._journal.show_as_stopped(handle._trial_id, step)
+        return trial not in self._stopped and trial not in self._pausing
+
+    def _is_to_pause(self, record: Record) -> bool:
+        """At each rung, but where the worker that gets free would go on with this same trial."""
+        if not self._pauses or record.epoch not in self.rungs.levels or self._is_complete(record):
+            return False
+        paused = {**self._paused, record.id: record.epoch}
+        return self._out_of_budget() or self.rungs.promotable(paused) != record.id
 
     def end(self, trial: str, failure: str | None = None) -> Record:
-        """A trial ended: by failure, at its full budget or by its own early stopping, or because
-        `report` said so. One that ended without any of these was interrupted, and is left for the
-        next search."""
+        """A trial's stretch of work ended: by failure, at its full budget or by its own early
+        stopping, or because `report` said so. One that ended without any of these was interrupted,
+        and is left for the next search."""
         record = self.records[trial]
-        number = int(trial)
+        pauses_at = self._pausing.pop(trial, None)
         if failure is not None:
-            record.state, record.failure = "failed", failure
+            record.failure = failure
             self._handles[trial].set_user_attr(FAILURE, failure)
-            self._optuna.tell(number, state=TrialState.FAIL)
-        elif self._is_complete(record):
-            record.state = "completed"
-            self._optuna.tell(number, record.last_score)
-        elif trial in self._stopped:
-            record.state = "stopped"
-            self._optuna.tell(number, state=TrialState.PRUNED)
-        else:
-            return record
-        record.ended = time.time()
-        del self._handles[trial]
+            return self._end(record, TrialState.FAIL)
+        if self._is_complete(record):
+            return self._end(record, TrialState.COMPLETE)
+        if trial in self._stopped:
+            return self._end(record, TrialState.PRUNED)
+        if pauses_at is not None:
+            self._paused[trial] = pauses_at
+            record.state = "paused"
+        return record
+
+    def _end(self, record: Record, state: TrialState) -> Record:
+        values = [record.scores[record.epoch]] if state == TrialState.COMPLETE else None
+        self._journal.set_trial_state_values(self._handles.pop(record.id)._trial_id, state, values)
+        record.state, record.ended = STATES[state], time.time()
         self.tally.add(record)
         return record
 
@@ -144,17 +195,18 @@ class Ledger:
         if record.epoch >= self.study.epochs:
             return True
         whole = [score for epoch, score in sorted(record.scores.items()) if epoch == int(epoch)]
-        return has_stalled(whole, self.study.space.config(record.values).early_stopping)
-
-    def _sampler(self, number: int) -> BaseSampler:
-        """Made anew for each trial, so that it draws the same whether or not the search was
-        interrupted before it."""
-        seed = self.study.search.seed * 1_000_003 + number
-        return _quiet(_SAMPLERS[self.study.search.sampler], seed % 2**32)
+        patience = {**self.study.space.fixed, **record.values}["early_stopping"]
+        return has_stalled(whole, patience)
 
     def ending(self) -> Ending | None:
         """The budget that is used up."""
-        return used_up(self.study, self.trials, self.tally, self.meter.spent)
+        return used_up(self.study, self.tally, self.meter.spent)
+
+    def _out_of_budget(self) -> bool:
+        """Whether paused trials may not go on either: that takes no more trials, but more of all
+        else."""
+        ending = self.ending()
+        return ending is not None and ending.budget != "trials"
 
     def _restore(self) -> None:
         """Take over what the journal and the trials' own folders hold."""
@@ -163,24 +215,37 @@ class Ledger:
                 continue
             record = record_of(stored, self.study.space, self._clock)
             self.records[record.id] = record
-            if record.state == "running":
+            if not stored.state.is_finished():
                 self._handles[record.id] = optuna.Trial(self._optuna, stored._trial_id)
             if STOPPED in stored.user_attrs:
                 self._stopped.add(record.id)
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
         self.tally = Tally(self.records.values())
-        for record in list(self.tally.open.values()):
+        for stored in sorted(self._journal.all_trials(), key=_turn):
+            if _PROMOTED in stored.user_attrs:
+                self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
+            if trial_id(stored.number) not in self._handles:
+                continue
+            record = self.records[trial_id(stored.number)]
             # The search may have ended before all its values were drawn; those stored stand.
-            self._optuna.sampler = self._sampler(int(record.id))
+            self._optuna.sampler = self._proposals.sampler(stored.number)
             record.values = suggest(self._handles[record.id], self.study.space)
-            self._catch_up(record)
+            if self._pauses and (rungs := record.scores.keys() & {*self.rungs.levels}):
+                self._journal.show_as_stopped(stored._trial_id, self._clock.step(max(rungs)))
+            if record.state == "paused" and stored.user_attrs[PAUSED] in record.scores:
+                self._paused[record.id] = stored.user_attrs[PAUSED]
+            else:
+                self._catch_up(record)
+        for record in self.records.values():
+            self._proposals.had(record.values)
 
     def _catch_up(self, record: Record) -> None:
         """Epochs that a trial wrote down before its report arrived, and what follows from them."""
         for row in self.folder.trial(record.id).read():
             self.report(record.id, row["epoch"], row[f"score/{self.objective}"])
-        if record.id in self._stopped or self._is_complete(record):
+        decided = record.id in self._stopped or record.id in self._pausing
+        if decided or self._is_complete(record):
             self.end(record.id)
         else:
             record.state = "waiting"
@@ -190,19 +255,8 @@ class Ledger:
     def objective(self) -> str:
         return self.study.search.objective
 
-    def _first_points(self) -> Iterator[Mapping[str, Value]]:
-        """What is run before the sampler is asked: of a new study the default configuration, of a
-        grid all that was not run yet."""
-        known = len(self._journal.all_trials())
-        space = self.study.space
-        if self.study.search.sampler == "grid":
-            yield from islice(space.grid(), known, self.study.search.trials)
-        elif known == 0 and space.free:
-            default = space.config().active()
-            yield {n: default[n] for n in space.free if n in default}
 
-
-def _quiet(sampler: Callable[[int], BaseSampler], seed: int) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return sampler(seed)
+def _turn(trial: FrozenTrial) -> tuple[float, float]:
+    """Orders trials as they were last handed out: a promoted one before the next new one."""
+    started, promotions = trial.user_attrs.get(_PROMOTED, (trial.number, math.inf))
+    return started, promotions

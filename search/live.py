@@ -29,6 +29,7 @@ _SECONDS_BETWEEN_PREDICTIONS = 5.0
 _ROWS = 8
 _STYLES: dict[State, str] = {
     "running": "cyan",
+    "paused": "yellow",
     "completed": "green",
     "stopped": "dim",
     "failed": "red",
@@ -66,7 +67,7 @@ class Progress:
             arrived = {
                 level: len(ledger.rungs.values.get(level, ())) for level in ledger.rungs.levels
             }
-            found = self._pace.forecast(self.tally, ledger.trials, ledger.meter.spent, arrived)
+            found = self._pace.forecast(self.tally, ledger.meter.spent, arrived)
             self._predicted = None if found is None else found.seconds
             self._predicted_at = now
         if self._predicted is None:
@@ -129,10 +130,11 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
     def _draw(self) -> RenderableType:
         progress, tally = self._progress, self._ledger.tally
         counts, done = tally.counts, tally.ended
+        shown = [state for state in _STYLES if state != "paused" or counts[state]]
         head = Text.assemble(
             (self._ledger.study.name, "bold"),
             f"  {done}/{self._ledger.trials} trials  ",
-            *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in _STYLES],
+            *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in shown],
         )
         left = progress.seconds_left()
         ends = f"about {duration(left)} left" if left is not None else "measuring"

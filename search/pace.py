@@ -46,19 +46,16 @@ class Pace:
             self._take_up(record)
         self._ended.update(record.id for record in new if record.state in ENDED)
 
-    def forecast(
-        self, tally: Tally, trials: int, spent: Spent, arrived: Mapping[float, int]
-    ) -> Forecast | None:
+    def forecast(self, tally: Tally, spent: Spent, arrived: Mapping[float, int]) -> Forecast | None:
         """From now to the end of the last trial; None before anything was measured.
 
-        `trials` is `search.budget.trials_of` the study, and `arrived` says how many trials have
-        reached each rung.
+        `arrived` says how many trials have reached each rung.
         """
         if not self._costs.known:
             return None
         search, rungs = self._study.search, Rungs.of(self._study)
-        to_come = trials - tally.ended - len(tally.open)
-        if used_up(self._study, trials, tally, spent) is not None:
+        to_come = self._study.trials - tally.ended - len(tally.open)
+        if used_up(self._study, tally, spent) is not None:
             to_come = 0
         epochs = math.inf if search.total_epochs is None else search.total_epochs - tally.epochs
         ahead = Ahead(

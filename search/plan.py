@@ -24,7 +24,6 @@ from model import (
     load_material,
     work_kind,
 )
-from search.budget import trials_of
 from search.costs import Costs, Course, Size
 from search.distributions import suggest
 from search.forecast import Ahead, Forecast, forecast
@@ -152,7 +151,7 @@ def _ahead(study: StudyFile, slots: int, around: float, nodes: int) -> Ahead:
     rungs = Rungs.of(study)
     return Ahead(
         slots,
-        trials_of(study),
+        study.trials,
         study.epochs,
         rungs.levels,
         rungs.reduction_factor,
@@ -189,8 +188,8 @@ def _each_once(courses: Sequence[Course], trials: int) -> Draw | None:
 def sample(study: StudyFile, count: int) -> list[dict[str, Value]]:
     """Points that stand for what a search would draw: of a grid all its points, or of a large one
     as many at random, else random ones; the same each time."""
-    if study.search.sampler == "grid":
-        points = list(islice(study.space.grid(), trials_of(study)))
+    if study.sampler == "grid":
+        points = list(islice(study.space.grid(), study.trials))
         return points if len(points) <= count else Random(0).sample(points, count)
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [suggest(drawn.ask(), study.space) for _ in range(count if study.space.free else 1)]

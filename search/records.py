@@ -17,17 +17,18 @@ from search.clock import Clock
 from search.distributions import values_of
 from spaces import Space, UserError, Value
 
-State: TypeAlias = Literal["waiting", "running", "completed", "stopped", "failed"]
+State: TypeAlias = Literal["waiting", "running", "paused", "completed", "stopped", "failed"]
 
-_STATES: dict[TrialState, State] = {
+STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "completed",
     TrialState.PRUNED: "stopped",
     TrialState.FAIL: "failed",
 }
-# Optuna's user attributes of a trial: why it failed, and at which epoch it was decided to stop it.
-FAILURE, STOPPED = "failure", "stopped"
+# Optuna's user attributes of a trial: why it failed, at which epoch it was decided to stop it, and
+# at which it is paused (None where it goes on again), which Optuna has no state for.
+FAILURE, STOPPED, PAUSED = "failure", "stopped", "paused"
 # And one of the study: how many steps of intermediate values make an epoch, 1 where it is missing.
 STEPS_PER_EPOCH = "steps_per_epoch"
 
@@ -37,7 +38,7 @@ class Record:
     """One trial. `values` are its active free factors; `scores` the objective by epoch.
 
     Stopped means by the scheduler, before the full budget; a completed trial has had it all, or
-    has ended itself by early stopping.
+    has ended itself by early stopping. A paused one waits at a rung to be promoted, or stopped.
     """
 
     id: str
@@ -97,10 +98,11 @@ def study_name(storage: JournalStorage) -> str | None:
 
 def record_of(trial: FrozenTrial, space: Space, clock: Clock) -> Record:
     """A stored trial as a record."""
+    paused = trial.state == TrialState.RUNNING and trial.user_attrs.get(PAUSED) is not None
     return Record(
         id=trial_id(trial.number),
         values=values_of(space, trial.params),
-        state=_STATES[trial.state],
+        state="paused" if paused else STATES[trial.state],
         scores={clock.epoch(step): s for step, s in trial.intermediate_values.items()},
         failure=trial.user_attrs.get(FAILURE),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,

@@ -187,7 +187,7 @@ def _page(measured: _Measured) -> str:
         area=charts,
         curves=charts.learning_curves(records, study.epochs, best.id if best else None),
         basis=describe_basis(records, study.space, measured.effects_epoch),
-        caution=describe_sampler(study.search.sampler),
+        caution=describe_sampler(study.sampler),
         effects=[(e, chart.dots[e.factor], _meaning(e.factor)) for e in measured.effects],
         ticks=chart.ticks,
         columns=columns(study.space),
@@ -212,9 +212,9 @@ def _facts(study: StudyFile) -> list[tuple[str, str]]:
     return [
         ("Data", corpus),
         ("Encoder", Path(encoder).name if Path(encoder).is_absolute() else encoder),
-        ("Budget", f"{search.trials} trials of up to {study.epochs} epochs"),
+        ("Budget", f"{study.trials} trials of up to {study.epochs} epochs"),
         ("Objective", _OBJECTIVES[search.objective]),
-        ("Sampler", f"{search.sampler}, seed {search.seed}"),
+        ("Sampler", f"{study.sampler}, seed {search.seed}"),
         ("Scheduler", _scheduler(study)),
         ("Seed of the trials", seed),
     ]
@@ -225,14 +225,16 @@ def _scheduler(study: StudyFile) -> str:
     if search.scheduler == "none":
         return "none: every trial has its full budget"
     rungs = ", ".join(map(epoch_text, Rungs.of(study).levels)) or "none"
-    return f"{search.scheduler}: the best 1 in {search.reduction_factor} go on, rungs at {rungs}"
+    what = "each pauses, and the best" if search.scheduler == "promotion" else "the best"
+    share = f"{what} 1 in {search.reduction_factor} go on"
+    return f"{search.scheduler}: {share}, rungs at {rungs}"
 
 
 def _counts(records: Sequence[Record]) -> list[tuple[str, int]]:
     states = [record.state for record in records]
     return [
         (state, states.count(state))
-        for state in ("completed", "stopped", "failed", "running")
+        for state in ("completed", "stopped", "failed", "running", "paused")
         if state in ("completed", "stopped") or state in states
     ]
 

@@ -73,6 +73,9 @@ def run(
             if material.skipped:
                 _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
             ledger = Ledger(study, folder)
+            if study.search.start_from:
+                _log.info("%s", ledger.earlier.describe())
+                _say(ledger.earlier.describe(), quiet)
             write_experiment(
                 folder.trials,
                 study.space.free,

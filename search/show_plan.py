@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.budget import trials_of
 from search.clock import epoch_text
 from search.rungs import Rungs
 from search.tables import duration
@@ -49,7 +48,6 @@ def plan(given: argparse.Namespace) -> None:
 def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
     from model import ALL_TASKS, DEV, EXTRA, TRAIN
 
-    trials = trials_of(study)
     drawn = study.space.can_be_active("samples_per_epoch")
     samples = int(study.space.fixed.get("samples_per_epoch", 0)) if drawn else 0
     splits = material.corpus.splits
@@ -68,9 +66,9 @@ def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
         "skipped_rows": [f"{r.file}, row {r.row}: {r.why}" for r in material.skipped],
         "free_factors": {name: d.describe() for name, d in study.space.free.items()},
         "configurations": _count(study),
-        "trials": trials,
+        "trials": study.trials,
         "epochs_a_trial": study.epochs,
-        "epochs_without_stopping": trials * study.epochs,
+        "epochs_without_stopping": study.trials * study.epochs,
         "rungs": list(Rungs.of(study).levels),
         "samples_per_epoch": samples or (None if drawn else "all"),
     }

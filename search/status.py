@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.budget import trials_of, used_up
+from search.budget import used_up
 from search.clock import epoch_text
 from search.meter import read_spent
 from search.pace import Pace
@@ -52,7 +52,7 @@ def status(given: argparse.Namespace) -> None:
 
 def summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:
     """The machine-readable state of a study."""
-    tally, trials, spent = Tally(records), trials_of(study), read_spent(folder.spent)
+    tally, spent = Tally(records), read_spent(folder.spent)
     running = folder.in_use()
     rungs = {
         epoch: sum(epoch in record.scores for record in records) for epoch in Rungs.of(study).levels
@@ -61,15 +61,15 @@ def summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) ->
     if running:
         pace = Pace(study, folder)
         pace.take_up(records)
-        left = pace.forecast(tally, trials, spent, rungs)
-    ending = used_up(study, trials, tally, spent)
+        left = pace.forecast(tally, spent, rungs)
+    ending = used_up(study, tally, spent)
     return {
         "study": study.name,
         "folder": str(folder.path),
-        "trials": trials,
+        "trials": study.trials,
         "states": dict(tally.counts),
         "epochs": round(tally.epochs, 3),
-        "epochs_without_stopping": trials * study.epochs,
+        "epochs_without_stopping": study.trials * study.epochs,
         "seconds": round(spent.seconds, 1),
         "cost": None if study.resources.price is None else round(spent.cost, 6),
         "rungs": rungs,

@@ -36,6 +36,11 @@ class StudyFolder:
         return self.path / "optuna.journal"
 
     @property
+    def earlier(self) -> Path:
+        """The trials of other studies that this one started from, where it did."""
+        return self.path / "earlier.json"
+
+    @property
     def trials(self) -> Path:
         return self.path / "trials"
 

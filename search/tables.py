@@ -13,7 +13,11 @@ from search.effects import FactorEffect, Level, level_label
 from search.records import Record, best_record
 from spaces import Simplex, Space, Value
 
-_STYLES = {"completed": "", "running": "cyan", "waiting": "dim", "stopped": "dim", "failed": "red"}
+_STYLES = {"completed": "", "running": "cyan", "paused": "yellow"} | {
+    "waiting": "dim",
+    "stopped": "dim",
+    "failed": "red",
+}
 _VERDICTS = {"clear": "green", "noise": "dim", "too few trials": "dim"}
 
 

@@ -13,8 +13,8 @@ _LATEST = 8
 
 
 class Tally:
-    """Trials that ended are summed up once; `open` are those that wait or run, by id, and `latest`
-    the last few that ended, in order.
+    """Trials that ended are summed up once; `open` are the others, by id, and `latest` the last few
+    that ended, in order.
 
     `maxima` are the completed trials whose last score was higher than all before: how many epochs
     the trials that ended until then had trained, theirs included, and the score.

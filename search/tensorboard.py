@@ -25,7 +25,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, toml_text
 
 EVENT_FILES = "events.out.tfevents.*"
-Status: TypeAlias = Literal["waiting", "running", "completed", "stopped", "failed"]
+Status: TypeAlias = Literal["waiting", "running", "paused", "completed", "stopped", "failed"]
 Shown: TypeAlias = bool | float | str  # what HParams can show
 
 # The scheduler stops a trial on purpose, so that is a success too. A trial that may go on has no

@@ -58,8 +58,12 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         if self._concurrent is not None and len(self._running) >= self._concurrent:
             return None
         record = self._ledger.next()
-        if record is None:  # What still runs may yet better the best, and the search go on.
-            return None if self._running else str(Searcher.FINISHED)
+        if record is None:
+            if self._running:  # It may make room for a paused one, or better the best.
+                return None
+            for stopped in self._ledger.close():
+                self._ended(stopped)
+            return str(Searcher.FINISHED)
         self._running[trial_id] = record.id
         return {"id": record.id, "values": dict(record.values)}
 

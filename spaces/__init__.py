@@ -2,8 +2,19 @@
 
 from spaces.config import TASKS, Config, factors, is_active
 from spaces.declare import Key, keys
-from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Text, Value, toml_text
+from spaces.domains import (
+    Choice,
+    Domain,
+    Interval,
+    IntInterval,
+    Simplex,
+    Text,
+    Texts,
+    Value,
+    toml_text,
+)
 from spaces.errors import UserError, unknown
+from spaces.recipes import REPORT
 from spaces.schema import study_schema
 from spaces.space import Space
 from spaces.study_file import (
@@ -24,6 +35,7 @@ from spaces.table import factors_markdown
 __all__ = [
     "EMBEDDED",
     "MINILM",
+    "REPORT",
     "STUDIES",
     "TASKS",
     "Choice",
@@ -40,6 +52,7 @@ __all__ = [
     "Space",
     "StudyFile",
     "Text",
+    "Texts",
     "UserError",
     "Value",
     "factors",

@@ -228,6 +228,30 @@ class Text:
         return {"type": "string", "pattern": r"\S"}
 
 
+@dataclass(frozen=True)
+class Texts:
+    """A list of texts that are not empty; `what` says what it stands for."""
+
+    what: str
+
+    @property
+    def levels(self) -> tuple[Value, ...] | None:
+        return None
+
+    def accept(self, value: Value) -> Value:
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(text, str) and text.strip() for text in value
+        ):
+            raise ValueError(self.describe())
+        return tuple(value)
+
+    def describe(self) -> str:
+        return self.what
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
+
+
 def toml_text(value: Value) -> str:
     """A value as a study file writes it: different values have different texts."""
     if value is None:

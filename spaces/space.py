@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -58,6 +59,16 @@ class Space:
         """The configuration at a point; a free factor that `values` leaves out has its default
         where the space allows it, else the first value that the space allows."""
         return Config.of({**self._defaults, **(values or {}), **fixed})
+
+    def point(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The active free factors' values where these are wished for: a factor that is fixed stays
+        so, and one that may not have its value here, or has none, is as in `config()`."""
+        allowed: dict[str, Value] = {}
+        for name in self.free.keys() & values.keys():
+            with suppress(ValueError):
+                allowed[name] = self.free[name].accept(values[name])
+        active = self.config(allowed).active()
+        return {name: active[name] for name in self.free if name in active}
 
     def check(self, values: Mapping[str, Value], where: str) -> dict[str, Value]:
         """The free factors' values that are active at a point from outside.

@@ -6,12 +6,14 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from spaces.config import TASKS, factors
 from spaces.declare import build, key, keys
-from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Text, Value
+from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Text, Texts, Value
 from spaces.errors import UserError, unknown
 from spaces.space import Space
 
@@ -54,18 +56,32 @@ class SearchSettings:
     """[search]: how configurations are chosen and when trials are stopped."""
 
     sampler: str = key(
-        "tpe",
-        Choice(("tpe", "gp", "random", "grid")),
-        "who proposes configurations: Optuna's samplers, or every one of a categorical space once",
-        source="Bergstra et al. 2011; Watanabe 2023",
+        "auto",
+        Choice(("auto", "tpe", "gp", "random", "grid")),
+        "who proposes configurations: Optuna's TPE (multivariate, grouped), its Gaussian process "
+        "(where trials are stopped, of their ranks: how far they got, then their scores), chance, "
+        "or every one of a categorical space in order; auto is grid where search.trials are enough "
+        "for one, else tpe",
+        source="Bergstra et al. 2011; Watanabe 2023; Salinas et al. 2020",
     )
     scheduler: str = key(
         "asha",
-        Choice(("asha", "none")),
-        "stop the worst trials at each rung, or train all to the end",
-        source="Li et al. 2020",
+        Choice(("asha", "promotion", "none")),
+        "asynchronous successive halving: asha stops a trial that is not among the best at a rung "
+        "when it gets there, promotion pauses each there and goes on with the best, as in the "
+        "paper; none trains all to the end",
+        source="Li et al. 2020, algorithm 2",
     )
-    trials: int = key(32, IntInterval(1, 1_000_000), "trials to run; a grid never runs more")
+    trials: int = key(
+        32,
+        IntInterval(1, 1_000_000),
+        "trials to run; a categorical space never has more than it has configurations",
+    )
+    start_from: tuple[str, ...] | None = key(
+        None,
+        Texts("a list of folders of earlier studies"),
+        "earlier studies whose trials the sampler is shown, where they could be trials of this one",
+    )
     grace_epochs: float = key(
         1.0,
         Interval(0.001, 10_000.0),
@@ -158,7 +174,7 @@ class StudyFile:
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
     def __post_init__(self) -> None:
-        if self.search.sampler == "grid":
+        if self.sampler == "grid":
             next(self.space.grid())  # raises where there is no grid
         if self.search.grace_epochs > self.epochs:
             raise UserError(
@@ -185,6 +201,29 @@ class StudyFile:
         """The full budget of a trial."""
         return int(self.space.fixed["epochs"])
 
+    @property
+    def sampler(self) -> str:
+        """Who proposes configurations: `search.sampler`, or what it stands for as "auto".
+
+        A categorical space that can be run whole needs no model of what was not run. For all
+        others TPE is the one that learns from stopped trials as well and knows of conditions.
+        """
+        if self.search.sampler != "auto":
+            return self.search.sampler
+        return "grid" if self._configurations <= self.search.trials else "tpe"
+
+    @property
+    def trials(self) -> int:
+        """How many trials there are to be: as asked for, or as many as there are configurations."""
+        return min(self.search.trials, self._configurations)
+
+    @cached_property
+    def _configurations(self) -> int:
+        """Of a categorical space; more than `search.trials` for any other, and is not counted
+        further."""
+        most = self.search.trials + 1
+        return sum(1 for _ in islice(self.space.grid(), most)) if self.space.is_grid else most
+
     def tables(self) -> dict[str, dict[str, Value]]:
         """What to write as TOML: every key with its value, so that defaults may change later."""
         written = {name: dataclasses.asdict(getattr(self, name)) for name in TABLES}
@@ -197,7 +236,7 @@ class StudyFile:
                 else _plain(self.space.fixed[name])
                 for name in factors()
             },
-            "search": _without_none(written["search"]),
+            "search": {n: _plain(v) for n, v in _without_none(written["search"]).items()},
             "resources": _without_none(written["resources"]),
         }
 
@@ -295,12 +334,26 @@ def _resolve_paths(document: Mapping[str, Any], folder: Path) -> None:
             continue
         if value == packaged or not value.strip():
             continue
-        try:
-            path = folder / Path(value).expanduser()
-        except RuntimeError:  # ~NAME of no user
-            raise UserError(f"{table}.{name}: there is no home folder for {value}.") from None
+        path = _absolute(value, folder, f"{table}.{name}")
         if table == "data" or path.is_dir():
-            settings[name] = str(path.resolve())
+            settings[name] = str(path)
+    search = document.get("search")
+    earlier = search.get("start_from") if isinstance(search, dict) else None
+    # What is no list of texts is refused by parse_study.
+    if isinstance(search, dict) and isinstance(earlier, list) and _are_texts(earlier):
+        where = "search.start_from"
+        search["start_from"] = [str(_absolute(value, folder, where)) for value in earlier]
+
+
+def _absolute(value: str, folder: Path, where: str) -> Path:
+    try:
+        return (folder / Path(value).expanduser()).resolve()
+    except RuntimeError:  # ~NAME of no user
+        raise UserError(f"{where}: there is no home folder for {value}.") from None
+
+
+def _are_texts(values: Sequence[object]) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)
 
 
 def _written(domain: Domain) -> Value:

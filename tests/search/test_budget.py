@@ -13,7 +13,7 @@ import pytest
 
 import search.meter
 from model import load_material
-from search.budget import since_better, trials_of, used_up
+from search.budget import since_better, used_up
 from search.ledger import Ledger
 from search.meter import Spent
 from search.ray_trial import Shared
@@ -44,7 +44,7 @@ def tally_of(*trials: tuple[State, int, float]) -> Tally:
 
 
 def budget(study: StudyFile, tally: Tally, spent: Spent = NOTHING) -> str | None:
-    ending = used_up(study, trials_of(study), tally, spent)
+    ending = used_up(study, tally, spent)
     return ending and ending.sentence(0)
 
 
@@ -72,7 +72,7 @@ def test_epochs_of_trials_that_run_count() -> None:
     running = Record("0009", {}, "running", {1: 0.5, 2: 0.5})
     tally = Tally([ended(0, *DONE), running])
     study = study_of(total_epochs=6)
-    ending = used_up(study, 100, tally, Spent())
+    ending = used_up(study, tally, Spent())
     assert ending is not None
     assert ending.sentence(1) == (
         "No new trial starts, 1 will finish: by search.total_epochs = 6: 6 were trained."
@@ -82,9 +82,9 @@ def test_epochs_of_trials_that_run_count() -> None:
 def test_a_grid_ends_when_it_is_whole() -> None:
     tables = {"space": {"jaccard": [True, False]}, "search": {"sampler": "grid", "trials": 9}}
     study = parse_study(tables, "s", "s")
-    assert trials_of(study) == 2
+    assert study.trials == 2
     assert budget(study, tally_of(DONE, DONE)) == (
-        "Ended by search.trials = 9: 2 trials, the whole grid."
+        "Ended by search.trials = 9: 2 trials, every configuration."
     )
 
 

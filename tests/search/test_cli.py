@@ -116,8 +116,8 @@ def test_plan_counts(capsys: pytest.CaptureFixture[str], study_file: Path) -> No
     planned = json_of(capsys, "plan", study_file, "--no-timing", "--set", "search.trials=50")
     assert planned["study"] == "mine"
     assert planned["configurations"] == 4
-    assert planned["trials"] == 50
-    assert planned["epochs_without_stopping"] == 150
+    assert planned["trials"] == 4  # none twice
+    assert planned["epochs_without_stopping"] == 12
     assert planned["rungs"] == [1]
     counted = planned["examples"]["sst"]
     assert (counted["train"], counted["dev"]) == (64, 32)
@@ -136,6 +136,7 @@ def test_plan_counts(capsys: pytest.CaptureFixture[str], study_file: Path) -> No
         capsys, "plan", study_file, "--set", "warmup={low = 0.1, high = 0.2}", "--no-timing"
     )
     assert endless["configurations"] is None
+    assert endless["trials"] == 3
     assert exit_code(["plan", study_file, "--no-timing"]) == 0
     assert "mine" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 
 from search.distributions import decode, distributions, encode, suggest, values_of
-from search.records import open_journal
+from search.journal import SearchJournal
+from search.records import open_journal, read_records
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
 
 WEIGHTS = [[0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [1, 0, 0]]
@@ -30,7 +32,7 @@ FREE = {
 
 @st.composite
 def spaces(draw: st.DrawFn) -> Space:
-    """A space of any declared factors over parts of their domains."""
+    """A space of any declared factors over parts of their domains, the others fixed anywhere."""
     table: dict[str, Any] = {}
     for name, factor in factors().items():
         if not factor.searchable or not draw(st.booleans(), label=f"{name} is free"):
@@ -50,7 +52,20 @@ def spaces(draw: st.DrawFn) -> Space:
             allowed = table.setdefault(condition.factor, [])
             if not set(allowed) & set(condition.among):
                 allowed.append(draw(st.sampled_from(condition.among)))
+    for name, factor in factors().items():
+        if name not in table and draw(st.booleans(), label=f"{name} is set"):
+            table[name] = draw(value_of(factor.domain))
     return Space.parse(table, "here")
+
+
+@st.composite
+def points(draw: st.DrawFn, space: Space) -> dict[str, Value]:
+    """A point of a space: the values of the factors that have an effect there."""
+    point: dict[str, Value] = {}
+    for name, domain in space.free.items():
+        if space.is_active(name, point):
+            point[name] = draw(value_of(domain), label=name)
+    return point
 
 
 def value_of(domain: Domain) -> st.SearchStrategy[Value]:
@@ -86,10 +101,7 @@ def assert_same(actual: dict[str, Value], expected: dict[str, Value]) -> None:
 @given(st.data())
 def test_a_point_comes_back_as_it_was_enqueued(data: st.DataObject) -> None:
     space = data.draw(spaces())
-    point: dict[str, Value] = {}
-    for name, domain in space.free.items():
-        if space.is_active(name, point):
-            point[name] = data.draw(value_of(domain), label=name)
+    point = data.draw(points(space))
     study = optuna.create_study(sampler=RandomSampler(0))
     study.enqueue_trial(encode(space, point))
 
@@ -112,6 +124,31 @@ def test_what_a_sampler_proposes_is_in_the_space_and_round_trips(space: Space, s
     for name, value in values.items():
         assert space.free[name].accept(value) == value
         assert getattr(config, name) == value
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_a_study_of_any_space_is_in_its_journal_as_it_was(data: st.DataObject) -> None:
+    """Points from outside and points that a sampler draws, read again by another process; with the
+    values that the space fixes each is the configuration that was trained."""
+    space = data.draw(spaces())
+    given_points = [data.draw(points(space)) for _ in range(2)]
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "journal"
+        study = optuna.create_study(storage=SearchJournal(file), sampler=RandomSampler(seed))
+        for point in given_points:
+            study.enqueue_trial(encode(space, point))
+        drawn = [suggest(study.ask(), space) for _ in range(5)]
+        records = read_records(file, space)
+    for point, values in zip(given_points, drawn, strict=False):
+        assert_same(values, point)
+    for record, values in zip(records, drawn, strict=True):
+        assert_same(dict(record.values), values)
+        config = space.config(record.values)
+        assert config == space.config(values)
+        assert {name: getattr(config, name) for name in space.fixed} == dict(space.fixed)
+        assert set(record.values) == set(config.active()) & set(space.free)
 
 
 def test_only_active_factors_get_parameters() -> None:

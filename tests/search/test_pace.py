@@ -19,7 +19,9 @@ SAMPLES = 1000
 
 
 def study_of(trials: int = 4, **search: Any) -> StudyFile:
-    space = {"epochs": 4, "samples_per_epoch": SAMPLES, "smart": [False, True]}
+    space: dict[str, Any] = {"epochs": 4, "samples_per_epoch": SAMPLES, "smart": [False, True]}
+    if "sampler" in search:  # more configurations than trials
+        space["warmup"] = {"low": 0.0, "high": 0.5}
     plain = {"trials": trials, "scheduler": "none", "sampler": "grid"}
     return parse_study({"space": space, "search": {**plain, **search}}, "s", "s")
 
@@ -54,7 +56,7 @@ class Searched:
     def left(self, spent: Spent | None = None) -> float | None:
         ledger = self.ledger
         self.pace.take_up(ledger.records.values())
-        found = self.pace.forecast(ledger.tally, ledger.trials, spent or Spent(), {})
+        found = self.pace.forecast(ledger.tally, spent or Spent(), {})
         return found and found.seconds
 
 

@@ -129,3 +129,58 @@ def test_at_the_end_one_in_the_factor_is_among_the_best(values: list[float], fac
         len(values) / factor
     )
     assert not outside or max(outside) < min(rungs.values[1][trial] for trial in among)
+
+
+# Promotion
+
+
+def test_promotion_as_worked_out_by_hand() -> None:
+    """Algorithm 2 of the paper with reduction factor 3 and rungs at 1, 3 and 9."""
+    rungs = Rungs.geometric(1, 3, 27)
+    paused: dict[str, float] = {}
+
+    def reaches(trial: str, epoch: int, value: float) -> None:
+        rungs.record(trial, epoch, value)
+        paused[trial] = epoch
+
+    def next_() -> str | None:
+        trial = rungs.promotable(paused)
+        if trial is not None:
+            del paused[trial]
+        return trial
+
+    reaches("a", 1, 0.5)
+    reaches("b", 1, 0.7)
+    assert next_() is None  # the best third of two is none
+    reaches("c", 1, 0.6)
+    assert next_() == "b"
+    assert next_() is None  # the only one of the best third has been
+    reaches("d", 1, 0.8)
+    assert next_() == "d"  # has taken its place
+    reaches("b", 3, 0.9)
+    reaches("e", 1, 0.75)
+    assert next_() is None  # the best third of five is d
+    reaches("f", 1, 0.1)
+    assert next_() == "e"  # of six: d and e
+    reaches("d", 3, 0.85)
+    reaches("e", 3, 0.95)
+    reaches("g", 1, 0.99)
+    assert next_() == "e"  # the higher rung is looked at first
+    assert next_() == "g"
+    assert next_() is None
+
+
+def test_of_equal_values_the_first_started_is_promoted() -> None:
+    rungs = Rungs.geometric(1, 2, 4)
+    for trial in ("0002", "0000", "0001"):
+        rungs.record(trial, 1, 0.5)
+    assert rungs.promotable({"0002": 1, "0000": 1, "0001": 1}) == "0000"
+
+
+def test_the_leader_is_the_best_of_those_that_got_furthest() -> None:
+    rungs = Rungs.geometric(1, 3, 27)
+    for trial, epoch, value in (("a", 1, 0.9), ("b", 1, 0.5), ("b", 3, 0.6), ("c", 3, 0.7)):
+        rungs.record(trial, epoch, value)
+    assert rungs.leader({"a": 1, "b": 3, "c": 3}) == "c"
+    assert rungs.leader({"a": 1}) == "a"
+    assert rungs.leader({}) is None

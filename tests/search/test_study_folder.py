@@ -146,7 +146,7 @@ def test_how_much_and_where_may_change(tmp_path: Path, table: str, key: str, val
     ("table", "key", "value", "shown"),
     [
         ("search", "seed", 1, "search.seed = 0, now it is 1"),
-        ("search", "sampler", "random", "search.sampler = tpe, now it is random"),
+        ("search", "sampler", "random", "search.sampler = auto, now it is random"),
         ("search", "objective", "sts", "search.objective = mean, now it is sts"),
         ("search", "grace_epochs", 2, "search.grace_epochs = 1.0, now it is 2.0"),
         ("data", "train", 128, "data.train = 64, now it is 128"),
