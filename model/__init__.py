@@ -10,8 +10,19 @@ from model.examples import Dataset, Example, SkippedRow
 from model.network import Network, build_network
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
-from model.train import DivergenceError, Metrics, Report, Save, Trained, train
+from model.train import (
+    Ask,
+    DivergenceError,
+    InterruptionError,
+    Metrics,
+    Report,
+    Save,
+    Trained,
+    never,
+    train,
+)
 from model.trial_folder import TrialFolder
+from model.whole_lines import append_whole
 
 __all__ = [
     "ALL_TASKS",
@@ -23,11 +34,13 @@ __all__ = [
     "SST",
     "STS",
     "TRAIN",
+    "Ask",
     "Corpus",
     "Dataset",
     "DivergenceError",
     "Evaluation",
     "Example",
+    "InterruptionError",
     "Material",
     "Metrics",
     "Network",
@@ -39,6 +52,7 @@ __all__ = [
     "Task",
     "Trained",
     "TrialFolder",
+    "append_whole",
     "build_corpus",
     "build_network",
     "evaluate",
@@ -51,6 +65,7 @@ __all__ = [
     "load_material",
     "load_tokenizer",
     "make_accelerator",
+    "never",
     "release_memory",
     "train",
 ]

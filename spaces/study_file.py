@@ -100,6 +100,12 @@ class ResourceSettings:
     concurrent: int | None = key(
         None, IntInterval(1, 100_000), "trials side by side; left out, as many as fit"
     )
+    silence: float | None = key(
+        None,
+        Interval(0.001, 1000.0),
+        "hours without a sign of life after which a trial's worker is ended and the trial goes on "
+        "in another; left out, ten times the longest silence so far, and at least ten minutes",
+    )
     precision: str = key(
         "auto",
         Choice(("auto", "fp32", "bf16")),

@@ -1,0 +1,92 @@
+"""Workers that die, hang, or are lost with their node: what the user is told, and what is done.
+
+Tune starts a trial anew whose worker is gone, and it goes on from its checkpoint. What kills its
+worker again and again, with nothing new measured in between, is the trial's own failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError
+from ray.tune import Callback
+
+from search.clock import epoch_text
+from search.ledger import Ledger
+from search.live import duration
+from search.silence import Silence
+from search.unsaved import Unsaved
+
+RESTARTS = 2  # of a trial, with nothing new measured in between
+_SECONDS_BETWEEN_CHECKS = 5.0
+
+
+class Faults(Unsaved, Callback):  # type: ignore[misc]
+    """Tune's callback that tells of workers' ends, and ends those that hang."""
+
+    def __init__(self, ledger: Ledger, tell: Callable[[str], None]) -> None:
+        self._ledger, self._tell = ledger, tell
+        hours = ledger.study.resources.silence
+        self._silence = Silence(self._sign, None if hours is None else hours * 3600)
+        self._checked = time.monotonic()
+        self._hung: dict[str, float] = {}  # seconds of silence, of trials whose worker was ended
+        self._reasons: dict[str, str] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._silence.start(trial.config["id"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() - self._checked < _SECONDS_BETWEEN_CHECKS:
+            return
+        self._checked = time.monotonic()
+        for silent in self._silence.check():
+            (trial,) = [t for t in trials if t.config["id"] == silent and not t.is_finished()]
+            self._hung[silent] = self._silence.limit
+            self._silence.end(silent)
+            ray.kill(trial.temporary_state.ray_actor)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours, failures = trial.config["id"], trial.run_metadata.num_failures
+        epoch = self._ledger.records[ours].epoch
+        start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
+        self._tell(
+            f"Trial {ours}: {self._what(trial)}; it goes on from {start} "
+            f"(restart {failures} of at most {RESTARTS} in a row)."
+        )
+
+    def give_up(self, trial: Any) -> None:
+        """Tune has found that a trial is not to be started anew."""
+        self._reasons[trial.config["id"]] = f"{self._what(trial)}, {RESTARTS + 1} times in a row"
+
+    def reason(self, trial: str) -> str:
+        """Why it was given up."""
+        return self._reasons.pop(trial)
+
+    def end(self, trial: str) -> None:
+        """A trial has ended."""
+        self._silence.end(trial)
+
+    def _what(self, trial: Any) -> str:
+        ours = trial.config["id"]
+        self._silence.end(ours)
+        if ours in self._hung:
+            silent = duration(self._hung.pop(ours))
+            return f"nothing was heard of it for {silent}, so its worker process was ended"
+        return _what_ended(trial.get_pickled_error())
+
+    def _sign(self, trial: str) -> object:
+        """Changes with every sign of life: see `search.interruption.Pulse`."""
+        log = self._ledger.folder.trial(trial).log
+        return log.stat().st_mtime_ns if log.exists() else None
+
+
+def _what_ended(error: BaseException | None) -> str:
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "low on memory" in text:
+        return "its node ran out of memory, and its worker process was ended"
+    if "node" in text and ("died" in text or "dead" in text) and "The actor's node" in text:
+        return "its node was lost"
+    return "its worker process was killed or crashed"
