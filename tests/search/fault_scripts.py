@@ -64,8 +64,11 @@ def out_of_memory(study: StudyFile, folder: StudyFolder) -> None:
     lines = Path("/proc/meminfo").read_text().splitlines()
     memory = {name: int(rest.split()[0]) << 10 for name, rest in (x.split(":") for x in lines)}
     total, free = memory["MemTotal"], memory["MemAvailable"]
-    os.environ["RAY_memory_usage_threshold"] = str((total - free + 1.5 * GIB) / total)
-    os.environ["RAY_memory_monitor_refresh_ms"] = "100"
+    threshold = (total - free + 1.5 * GIB) / total
+    os.environ |= {
+        "RAY_memory_usage_threshold": str(threshold),
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
     (places := folder.path.with_name("places")).mkdir()
     training = partial(greedy_train, places=places)
     with folder.locked(), _log_to(folder):
