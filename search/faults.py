@@ -6,12 +6,13 @@ worker again and again, with nothing new measured in between, is the trial's own
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError
 from ray.tune import Callback
 
 from search.clock import epoch_text
@@ -19,6 +20,8 @@ from search.ledger import Ledger
 from search.live import duration
 from search.silence import Silence
 from search.unsaved import Unsaved
+
+_log = logging.getLogger("ablatune")
 
 RESTARTS = 2  # of a trial, with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
@@ -33,7 +36,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         self._silence = Silence(self._sign, None if hours is None else hours * 3600)
         self._checked = time.monotonic()
         self._hung: dict[str, float] = {}  # seconds of silence, of trials whose worker was ended
-        self._reasons: dict[str, str] = {}
+        self._ends: dict[str, str] = {}  # how the last worker of a trial ended
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._silence.start(trial.config["id"])
@@ -53,29 +56,30 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         epoch = self._ledger.records[ours].epoch
         start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
         self._tell(
-            f"Trial {ours}: {self._what(trial)}; it goes on from {start} "
+            f"Trial {ours}: {self._ends.pop(ours)}; it goes on from {start} "
             f"(restart {failures} of at most {RESTARTS} in a row)."
         )
 
-    def give_up(self, trial: Any) -> None:
-        """Tune has found that a trial is not to be started anew."""
-        self._reasons[trial.config["id"]] = f"{self._what(trial)}, {RESTARTS + 1} times in a row"
+    def died(self, trial: Any) -> None:
+        """Tune has lost a trial's worker, and has not yet decided what to do."""
+        ours = trial.config["id"]
+        self._silence.end(ours)
+        error = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure #")[2]
+        _log.info("trial %s: %s", ours, error)
+        if ours in self._hung:
+            silent = duration(self._hung.pop(ours))
+            end = f"nothing was heard of it for {silent}, so its worker process was ended"
+        else:
+            end = _described(error)
+        self._ends[ours] = end
 
     def reason(self, trial: str) -> str:
-        """Why it was given up."""
-        return self._reasons.pop(trial)
+        """Why a trial is not started anew."""
+        return f"{self._ends.pop(trial)}, {RESTARTS + 1} times in a row"
 
     def end(self, trial: str) -> None:
         """A trial has ended."""
         self._silence.end(trial)
-
-    def _what(self, trial: Any) -> str:
-        ours = trial.config["id"]
-        self._silence.end(ours)
-        if ours in self._hung:
-            silent = duration(self._hung.pop(ours))
-            return f"nothing was heard of it for {silent}, so its worker process was ended"
-        return _what_ended(trial.get_pickled_error())
 
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
@@ -83,10 +87,10 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         return log.stat().st_mtime_ns if log.exists() else None
 
 
-def _what_ended(error: BaseException | None) -> str:
-    text = str(error)
-    if isinstance(error, OutOfMemoryError) or "low on memory" in text:
+def _described(error: str) -> str:
+    """Ray's message on the end of a worker, as a clause."""
+    if "low on memory" in error or "OutOfMemory" in error:
         return "its node ran out of memory, and its worker process was ended"
-    if "node" in text and ("died" in text or "dead" in text) and "The actor's node" in text:
+    if "node has died" in error or "node died" in error:
         return "its node was lost"
     return "its worker process was killed or crashed"

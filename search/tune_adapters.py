@@ -117,4 +117,4 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._faults.give_up(trial)
+        self._faults.died(trial)
