@@ -36,6 +36,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         self._silence = Silence(self._sign, None if hours is None else hours * 3600)
         self._checked = time.monotonic()
         self._hung: dict[str, float] = {}  # seconds of silence, of trials whose worker was ended
+        self._nodes = _nodes()
         self._ends: dict[str, str] = {}  # how the last worker of a trial ended
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -45,6 +46,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         if time.monotonic() - self._checked < _SECONDS_BETWEEN_CHECKS:
             return
         self._checked = time.monotonic()
+        self._look_for_nodes()
         for silent in self._silence.check():
             (trial,) = [t for t in trials if t.config["id"] == silent and not t.is_finished()]
             self._hung[silent] = self._silence.limit
@@ -81,16 +83,29 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         """A trial has ended."""
         self._silence.end(trial)
 
+    def _look_for_nodes(self) -> None:
+        before, self._nodes = self._nodes, _nodes()
+        for node in before.keys() - self._nodes.keys():
+            self._tell(
+                f"Node {before[node]} was lost; its trials go on on the {len(self._nodes)} node(s) "
+                "that are left, as there is room."
+            )
+        for node in self._nodes.keys() - before.keys():
+            self._tell(f"Node {self._nodes[node]} has joined.")
+
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
         log = self._ledger.folder.trial(trial).log
         return log.stat().st_mtime_ns if log.exists() else None
 
 
+def _nodes() -> dict[str, str]:
+    """The addresses of the nodes that live, by id."""
+    return {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}
+
+
 def _described(error: str) -> str:
     """Ray's message on the end of a worker, as a clause."""
     if "low on memory" in error or "OutOfMemory" in error:
         return "its node ran out of memory, and its worker process was ended"
-    if "node has died" in error or "node died" in error:
-        return "its node was lost"
-    return "its worker process was killed or crashed"
+    return "its worker process is gone (killed, crashed or cut off)"

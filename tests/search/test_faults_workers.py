@@ -107,7 +107,7 @@ def lines(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> list[str]:
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        (die, "its worker process was killed or crashed"),
+        (die, "its worker process is gone (killed, crashed or cut off)"),
         (hang, "nothing was heard of it for 11 s, so its worker process was ended"),
         (freeze, "nothing was heard of it for 11 s, so its worker process was ended"),
     ],
@@ -141,7 +141,9 @@ def test_what_kills_its_worker_again_and_again_fails_and_the_search_goes_on(
     ledger = search_with(training, of_two(tiny_study), tmp_path / "run")
     first, second = ledger.records.values()
     assert (first.state, second.state) == ("failed", "completed")
-    assert first.failure == "its worker process was killed or crashed, 3 times in a row"
+    assert first.failure == (
+        "its worker process is gone (killed, crashed or cut off), 3 times in a row"
+    )
     assert first.scores.keys() == {1}  # what it measured stands
     assert len(list(places.iterdir())) == RESTARTS + 1
     told = lines(capsys, ledger)
