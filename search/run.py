@@ -174,7 +174,8 @@ def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
 def _cluster(address: str) -> Iterator[None]:
     """Ray, started here or joined; what was started here ends here."""
     if ray.is_initialized():  # a caller's own cluster
-        yield
+        with ray_speaks_to(_log):
+            yield
         return
     try:
         with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.

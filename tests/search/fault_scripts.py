@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from model import Metrics, Save, load_material, train
 from search.ledger import Ledger
 from search.ray_trial import Shared
@@ -29,7 +31,10 @@ def lost_node(study: StudyFile, folder: StudyFolder) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    # Before there are other nodes: a driver's own must not be removed.
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     first = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
 
     def replace() -> None:
         while len(folder.trial("0000").read()) < 2:
@@ -38,7 +43,8 @@ def lost_node(study: StudyFile, folder: StudyFolder) -> None:
         cluster.add_node(num_cpus=1)
 
     threading.Thread(target=replace, daemon=True).start()
-    run(study, folder, cluster.address, quiet=True)
+    run(study, folder, quiet=True)
+    ray.shutdown()
     cluster.shutdown()
 
 
