@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import Callback
 
 from search.clock import epoch_text
@@ -25,6 +28,24 @@ _log = logging.getLogger("ablatune")
 
 RESTARTS = 2  # of a trial, with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
+
+
+@contextmanager
+def every_loss_counts() -> Iterator[None]:
+    """Have Tune take the end of a worker for memory as it takes any other: it knows the error for
+    tasks only, and would end with it."""
+    failed = RayActorManager._actor_task_failed
+
+    def actor_task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=str(exception))
+        failed(manager, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = actor_task_failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = failed
 
 
 class Faults(Unsaved, Callback):  # type: ignore[misc]
@@ -67,7 +88,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         ours = trial.config["id"]
         self._silence.end(ours)
         error = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure #")[2]
-        _log.info("trial %s: %s", ours, error)
+        _log.info("trial %s: %s", ours, " ".join(error.split())[:500])
         if ours in self._hung:
             silent = duration(self._hung.pop(ours))
             end = f"nothing was heard of it for {silent}, so its worker process was ended"

@@ -18,7 +18,7 @@ from ray import tune
 from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
 from search.disk import disk_sentence, is_of_disk
-from search.faults import RESTARTS, Faults
+from search.faults import RESTARTS, Faults, every_loss_counts
 from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
 from search.ledger import Ledger
@@ -134,7 +134,7 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         )
         view.start()
         try:
-            with one_snapshot(), interruption.listening():
+            with one_snapshot(), every_loss_counts(), interruption.listening():
                 tuner.fit()
         except KeyboardInterrupt:
             _log.warning("interrupted twice: ended at once")
