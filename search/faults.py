@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
 
 from search.clock import epoch_text
@@ -32,12 +32,14 @@ _SECONDS_BETWEEN_CHECKS = 5.0
 
 @contextmanager
 def every_loss_counts() -> Iterator[None]:
-    """Have Tune take the end of a worker for memory as it takes any other: it knows the error for
-    tasks only, and would end with it."""
+    """Have Tune take every error of Ray's own as the loss of the worker, memory that ran out and
+    results that went with a node among them: it would end the whole search with those."""
     failed = RayActorManager._actor_task_failed
 
     def actor_task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, OutOfMemoryError):
+        if isinstance(exception, RayError) and not isinstance(
+            exception, RayActorError | RayTaskError
+        ):
             exception = RayActorError(error_msg=str(exception))
         failed(manager, tracked_actor_task, exception)
 
