@@ -55,8 +55,8 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._interruption.asked:
-            return None
+        if self._interruption.asked:  # Of None, Tune would ask again and again.
+            return str(Searcher.FINISHED)
         if self._concurrent is not None and len(self._running) >= self._concurrent:
             return None
         record = self._ledger.next()

@@ -41,6 +41,7 @@ def lost_node(study: StudyFile, folder: StudyFolder) -> None:
             time.sleep(0.05)
         cluster.remove_node(first, allow_graceful=False)
         cluster.add_node(num_cpus=1)
+        threading.Event().wait()  # A node ends with the thread that started it.
 
     threading.Thread(target=replace, daemon=True).start()
     run(study, folder, quiet=True)
