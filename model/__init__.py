@@ -12,9 +12,20 @@ from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.sampling import Sampling
 from model.sequences import Sequences
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
-from model.train import DivergenceError, Metrics, Report, Save, Trained, train
+from model.train import (
+    Ask,
+    DivergenceError,
+    InterruptionError,
+    Metrics,
+    Report,
+    Save,
+    Trained,
+    never,
+    train,
+)
 from model.trial_folder import TrialFolder
 from model.work import embeds_once, epoch_work, example_work, work_kind
+from model.whole_lines import append_whole
 
 __all__ = [
     "ALL_TASKS",
@@ -26,11 +37,13 @@ __all__ = [
     "SST",
     "STS",
     "TRAIN",
+    "Ask",
     "Corpus",
     "Dataset",
     "DivergenceError",
     "Evaluation",
     "Example",
+    "InterruptionError",
     "Material",
     "Metrics",
     "Network",
@@ -44,6 +57,7 @@ __all__ = [
     "Task",
     "Trained",
     "TrialFolder",
+    "append_whole",
     "build_corpus",
     "build_network",
     "embeds_once",
@@ -59,6 +73,7 @@ __all__ = [
     "load_material",
     "load_tokenizer",
     "make_accelerator",
+    "never",
     "release_memory",
     "train",
     "work_kind",

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.whole_lines import with_name
 from spaces import UserError
 
 BEST, LAST = "best.safetensors", "last.pt"
@@ -41,8 +42,9 @@ def save_last(folder: Path, state: dict[str, Any]) -> None:
     _write(folder / LAST, lambda file: torch.save(state, file))
 
 
-def load_last(folder: Path) -> dict[str, Any] | None:
-    """The state to go on from, on the CPU; None where there is none.
+def load_last(folder: Path, mmap: bool = False) -> dict[str, Any] | None:
+    """The state to go on from, on the CPU; None where there is none. With `mmap` its tensors are
+    read when they are used.
 
     Raises:
         UserError: if the file is there but cannot be read.
@@ -51,7 +53,7 @@ def load_last(folder: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # A damaged file fails in many ways, some of them in many lines.
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
@@ -60,14 +62,47 @@ def load_last(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def mend_checkpoint(folder: Path) -> str | None:
+    """Make a folder fit to go on from: without the halves that a killed process left behind, and
+    without a `last.pt` that cannot be read. A sentence on the latter, None where all is well."""
+    for name in (BEST, LAST):
+        for unfinished in folder.glob(f".{name}.*"):
+            unfinished.unlink()
+    try:
+        load_last(folder, mmap=True)
+    except UserError:
+        (folder / LAST).unlink()
+        return f"its checkpoint {folder / LAST} was damaged: it is trained from the start"
+    return None
+
+
 def _write(file: Path, write: Callable[[Path], object]) -> None:
-    """Write beside, flush to the disk, then rename: a reader sees the old file or the new one."""
+    """Write beside, flush to the disk, then rename: a reader sees the old file or the new one.
+
+    Raises:
+        OSError: with the file's name, if it could not be written.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        write(unfinished)
+        try:
+            write(unfinished)
+        except OSError:
+            raise
+        except Exception:  # of safetensors or torch, which do not say why; the disk does
+            _fill(unfinished)
+            raise
         with unfinished.open("rb+") as written:
             os.fsync(written.fileno())
         unfinished.replace(file)
+    except OSError as error:
+        raise with_name(error, file) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _fill(file: Path) -> None:
+    """Write where writing just failed; raises OSError with the reason if it fails again."""
+    with file.open("ab", buffering=0) as end:
+        for _ in range(16):
+            end.write(bytes(1 << 20))

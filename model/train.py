@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from torch import nn
 
 from model.batches import epoch_batches
 from model.checkpoint import load_last, save_best, save_last
@@ -33,6 +34,7 @@ Metrics = Mapping[str, float]
 _log = logging.getLogger(__name__)
 
 _DIVERGED = 10.0  # times the loss of a prediction that knows nothing
+_UPDATES_BETWEEN_AGREEMENTS = 8  # of several processes, on whether to end
 
 
 class Save(Protocol):
@@ -49,6 +51,22 @@ class Report(Protocol):
     """
 
     def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool: ...
+
+
+class Ask(Protocol):
+    """Called before each update and at each piece of an evaluation: whether the trial shall save
+    what it has and end. Also a sign of life for whoever watches the trial."""
+
+    def __call__(self) -> bool: ...
+
+
+def never() -> bool:
+    """Nobody asks the trial to end."""
+    return False
+
+
+class InterruptionError(Exception):
+    """The trial was asked to end, and has saved itself where it was."""
 
 
 class DivergenceError(Exception):
@@ -80,6 +98,7 @@ def train(
     report_at: Sequence[float] = (),
     objective: str = "mean",
     resume: Path | None = None,
+    asked_to_end: Ask = never,
 ) -> Trained:
     """Train for up to `config.epochs` epochs, or until `report` says no.
 
@@ -94,26 +113,33 @@ def train(
 
     `resume` is a folder that `save` wrote into: training goes on after what it holds and gives,
     bit for bit, what it would have given without the interruption. Where it has no checkpoint,
-    training starts at the beginning.
+    training starts at the beginning. When the main process's `asked_to_end` says so, the trial is
+    saved there where it is, inside an epoch too, and ends.
 
     With `config.early_stopping` the trial ends after that many whole epochs in a row that did not
     better the objective; where else it is evaluated does not count.
 
     Raises:
         DivergenceError: if a training loss is not finite or ten times that of knowing nothing.
+        InterruptionError: if it was asked to end.
         UserError: if the configuration does not fit the encoder, or the number of processes.
     """
-    trial = _Trial(config, tasks, corpus, encoder, accelerator, objective)
+    trial = _Trial(config, tasks, corpus, encoder, accelerator, objective, asked_to_end)
     if resume is not None:
         trial.load(resume)
     ahead = deque(
         epoch for epoch in sorted({*range(1, config.epochs + 1), *report_at}) if epoch > trial.epoch
     )
-    _log.info("training from epoch %g", trial.epoch)
-    if trial.epoch == 0:
-        trial.run_until(ahead.popleft())
-    while _agreed(accelerator, report, trial) and ahead:
-        trial.run_until(ahead.popleft())
+    _log.info("training from epoch %g, update %d", trial.epoch, trial.updates)
+    try:
+        if trial.epoch == 0:
+            trial.run_until(ahead.popleft())
+        while _agreed(accelerator, report, trial) and ahead:
+            trial.run_until(ahead.popleft())
+    except InterruptionError:
+        trial.save_where_it_is(resume)
+        _log.info("asked to end after update %d", trial.updates)
+        raise
     return Trained(trial.epoch, trial.metrics, trial.best_epoch, trial.best_score)
 
 
@@ -138,13 +164,16 @@ class _Trial:
         encoder: Pretrained,
         accelerator: Accelerator,
         objective: str,
+        asked_to_end: Ask,
     ) -> None:
+        self.asked_to_end = asked_to_end
         self.config, self.tasks, self.corpus = config, tasks, corpus
         self.accelerator, self.objective = accelerator, objective
         self.sampling = Sampling.of(config, tasks, corpus)
         self.sampling.check_processes(accelerator.num_processes)
         updates = self.sampling.updates_per_epoch * config.epochs
         self.step = Step(config, tasks, encoder, accelerator, updates)
+        self.step.plain.encoder.register_forward_pre_hook(self._before_encoding)
         self.sequences = Sequences.of(config, corpus)
         self.frozen = (
             FrozenEmbeddings(self.step.plain, encoder, self.sequences, accelerator)
@@ -167,7 +196,9 @@ class _Trial:
         self.best_epoch: float = 0
         self.best_score = -math.inf
         self.metrics: dict[str, float] = {}
-        self.saved: tuple[Path, float] | None = None
+        self.saved: tuple[Path, float, int] | None = None
+        self.examples, self.seconds = 0, 0.0
+        """Trained since the last evaluation, and the time that took."""
 
     @property
     def has_stalled(self) -> bool:
@@ -176,10 +207,12 @@ class _Trial:
     def run_until(self, epoch: float) -> None:
         """Train until `epoch`, in the current epoch, and evaluate."""
         started = time.perf_counter()
-        examples = self._train_until(self.sampling.updates_until(epoch))
-        losses = self._training_losses()
-        trained = time.perf_counter()
-        self.epoch = epoch
+        try:
+            self._train_until(self.sampling.updates_until(epoch))
+            losses = self._training_losses()
+        finally:
+            self.seconds += time.perf_counter() - started
+        started = time.perf_counter()
         evaluated = evaluate(
             self.step.plain,
             self.tasks,
@@ -188,7 +221,8 @@ class _Trial:
             self.accelerator,
             self.frozen,
         )
-        ended = time.perf_counter()
+        evaluation_seconds = time.perf_counter() - started
+        self.epoch = epoch
         scores = {task.name: evaluated[task.name].score for task in self.tasks}
         scores["mean"] = sum(scores.values()) / len(scores)
         if epoch == len(self.scores) + 1:
@@ -199,20 +233,24 @@ class _Trial:
             **{f"train_loss/{name}": loss for name, loss in losses.items()},
             **{f"dev_loss/{name}": result.loss for name, result in evaluated.items()},
             **{f"score/{name}": score for name, score in scores.items()},
-            "seconds": ended - started,
-            "examples_per_second": examples / (trained - started),
+            "seconds": self.seconds + evaluation_seconds,
+            "examples_per_second": self.examples / self.seconds,
         }
+        self.examples, self.seconds = 0, 0.0
 
     def save(self, folder: Path) -> None:
         """The best weights first: what `last` says about them is then never ahead of them."""
-        if self.saved == (folder, self.epoch):
+        if self.saved == (folder, self.epoch, self.updates):
             return
         weights = self.step.plain.state_dict()
-        if self.best_epoch == self.epoch:
+        if 0 < self.best_epoch == self.epoch and not self.examples:
             about = {"epoch": str(self.epoch), "score": repr(self.best_score)}
             save_best(folder, weights, about)
         state = {
             "epoch": self.epoch,
+            "updates": self.updates,
+            "examples": self.examples,
+            "seconds": self.seconds,
             "scores": self.scores,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
@@ -224,7 +262,15 @@ class _Trial:
             "optimizer": self.step.optimizer.state_dict(),
         }
         save_last(folder, state)
-        self.saved = folder, self.epoch
+        self.saved = folder, self.epoch, self.updates
+
+    def save_where_it_is(self, folder: Path | None) -> None:
+        """All processes together, after the same update."""
+        if self.updates == 0:
+            return
+        self._training_losses()
+        if folder is not None and self.accelerator.is_main_process:
+            self.save(folder)
 
     def load(self, folder: Path) -> None:
         state: dict[str, Any] | None = load_last(folder)
@@ -236,16 +282,19 @@ class _Trial:
         self.epoch, self.metrics = state["epoch"], state["metrics"]
         for name, average in self.step.reference.items():
             average.copy_(state["reference"][name])
-        self.updates, self.met = self.sampling.updates_until(self.epoch), state["met"]
+        self.updates, self.met = state["updates"], state["met"]
+        self.examples, self.seconds = state["examples"], state["seconds"]
         self.process_losses = state["losses"].to(self.losses.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
         self.losses = self.process_losses[process::processes].sum(0)
         self.scores = state["scores"]
         self.best_epoch, self.best_score = state["best_epoch"], state["best_score"]
-        self.saved = folder, self.epoch
+        self.saved = folder, self.epoch, self.updates
 
-    def _train_until(self, updates: int) -> int:
-        """Train until so many updates are done, in the current epoch; the examples that took."""
+    def _train_until(self, updates: int) -> None:
+        """Train until so many updates are done, in the current epoch."""
+        if updates == self.updates:  # Of a trial that was asked to end in its evaluation.
+            return
         accelerator, config = self.accelerator, self.config
         processes, process = accelerator.num_processes, accelerator.process_index
         per_epoch = self.sampling.updates_per_epoch
@@ -264,8 +313,9 @@ class _Trial:
             first + updates - self.updates,
             self.frozen,
         )
-        examples = 0
         for batch in batches:
+            if self._shall_end():
+                raise InterruptionError
             if self.updates % per_epoch == 0:
                 if self.updates:
                     self.step.plain.weighting.end_epoch(self._training_losses())
@@ -275,10 +325,25 @@ class _Trial:
             self.updates += 1
             for number, task in enumerate(self.tasks):
                 self.met[number] += task.name in batch.tasks
-            examples += sum(part.total for part in batch.tasks.values())
+            self.examples += sum(part.total for part in batch.tasks.values())
             if processes == 1 and accelerator.device.type == "cpu":
                 self._training_losses()  # On a GPU this would wait for it.
-        return examples
+
+    def _shall_end(self) -> bool:
+        """Asked before an update; several processes end before the same one."""
+        accelerator = self.accelerator
+        answer = [accelerator.is_main_process and self.asked_to_end()]
+        if accelerator.num_processes > 1:
+            if self.updates % _UPDATES_BETWEEN_AGREEMENTS:
+                return False
+            broadcast_object_list(answer)
+        return answer[0]
+
+    def _before_encoding(self, encoder: nn.Module, _inputs: object) -> None:
+        """Asked while evaluating, which changes nothing that would have to be saved."""
+        alone = self.accelerator.num_processes == 1
+        if not encoder.training and self.asked_to_end() and alone:
+            raise InterruptionError
 
     def _training_losses(self) -> dict[str, float]:
         """The mean training loss, over the epoch so far, of each task that had an update in it;

@@ -12,7 +12,9 @@ from typing import Any
 
 import tomli_w
 
+from model.checkpoint import LAST, mend_checkpoint
 from model.train import Metrics
+from model.whole_lines import append_whole
 from spaces import Config
 
 
@@ -43,6 +45,18 @@ class TrialFolder:
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in config.values().items()}
         _replace(self.path / "config.toml", tomli_w.dumps(values))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.checkpoint / LAST).exists()
+
+    def mend(self) -> str | None:
+        """Put right what a process that was killed, or a machine that went down, left here; only
+        before the trial runs. A sentence on what was lost, None where that is nothing."""
+        for unfinished in self.path.glob("*.unfinished"):
+            unfinished.unlink()
+        return mend_checkpoint(self.checkpoint)
+
     def config(self) -> Config:
         file = self.path / "config.toml"
         return Config.of(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
@@ -63,7 +77,7 @@ class TrialFolder:
             _replace(self.metrics, kept + line)
             return
         with self.metrics.open("ab", buffering=0) as file:
-            file.write(line.encode())
+            append_whole(file, line.encode())
 
     def read(self) -> list[dict[str, Any]]:
         """The epochs that were measured, in order."""

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # Ray reads these when it is imported: no telemetry, no wall of log lines, nothing of Tune's own on
-# disk, a trial that failed may report no score, and time for a trial's thread to end before its
-# worker takes the next one.
+# disk, a trial that failed may report no score, time for a trial's thread to end before its worker
+# takes the next one, and signals and workers' errors are left to us.
 for _name, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -15,6 +15,8 @@ for _name, _value in {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }.items():
     os.environ.setdefault(_name, _value)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from search.disk import disk_sentence, is_of_disk
 from spaces import STUDIES, UserError
 
 _DESCRIPTION = (
@@ -44,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Python writes what is left once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if not is_of_disk(error):
+            raise
+        print(f"error: {disk_sentence(error)}", file=sys.stderr)
         return 1
     return 0
 

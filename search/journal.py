@@ -19,6 +19,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from model import append_whole
+
 _BEST = 25  # as many as TPE ever takes for the good ones
 _LATEST = 250
 _NORMAL = NormalDist()
@@ -172,5 +174,5 @@ class _Writer(BaseJournalBackend):
         if self._pending is None:
             raise RuntimeError("a journal is read before it is written to")
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        self._file.write("".join(lines).encode())
+        append_whole(self._file, "".join(lines).encode())
         self._pending += map(json.loads, lines)

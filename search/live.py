@@ -21,7 +21,7 @@ from search.pace import Pace
 from search.records import Record, State
 from search.tables import duration, value_text
 from search.tally import Tally
-from search.tune_adapters import Unsaved
+from search.unsaved import Unsaved
 from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -112,6 +112,13 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def say(self, text: str) -> None:
+        """One line above the table, where there is one."""
+        if self._live is not None:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._ledger.start(trial.config["id"])

@@ -7,13 +7,14 @@ own folder.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
-import traceback
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import ray
 import torch
@@ -21,26 +22,32 @@ from ray import tune
 
 from model import (
     ALL_TASKS,
+    Ask,
     Corpus,
     DivergenceError,
+    InterruptionError,
     Metrics,
     Pretrained,
     Report,
     Save,
     TrialFolder,
     make_accelerator,
+    never,
     release_memory,
     train,
 )
 from search.clock import Clock, epoch_text
+from search.disk import is_of_disk
+from search.interruption import EndRequest, Pulse
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.team import gather
 from search.tensorboard import TrialEvents
 from spaces import StudyFile, UserError
 
-# Keys of what a trial reports to Tune.
-EPOCH, SCORE, FAILURE = "epoch", "score", "failure"
+# Keys of what a trial reports to Tune: an epoch and its score; why it failed; something that the
+# user should know; what the disk did not take.
+EPOCH, SCORE, FAILURE, NOTE, DISK = "epoch", "score", "failure", "note", "disk"
 
 
 @dataclass(frozen=True)
@@ -62,24 +69,53 @@ def run_trial(given: Mapping[str, Any], shared: ray.ObjectRef[Shared]) -> None:
     """
     common = ray.get(shared)
     folder = common.folder.trial(given["id"])
+    try:
+        with _log_into(folder, alone=True):
+            failure = _run(given, shared, common, folder)
+            if failure is not None:
+                tune.report({FAILURE: failure})
+    except OSError as error:
+        if not is_of_disk(error):
+            raise
+        tune.report({DISK: (error.errno, error.strerror, error.filename)})
+
+
+def _run(
+    given: Mapping[str, Any], shared: ray.ObjectRef[Shared], common: Shared, folder: TrialFolder
+) -> str | None:
+    """Train to the end, or until asked to end; why the trial failed, None where it did not."""
     config = common.study.space.config(given["values"])
-    with _log_into(folder):
-        folder.start(config)
-        logging.info("trial %s: %s", given["id"], config.active())
-        helpers = gather(common.study.resources.processes)
-        # In a list, so that a helper gets the reference and reads its own node's copy.
-        running = [helper.run.remote(train_along, given, [shared]) for helper in helpers]
-        try:
-            with ExitStack() as stack:
-                _train(given, common, _Reporter(common, folder, stack))
-            ray.get(running)
-        except (DivergenceError, UserError) as error:
-            logging.error("%s", error)
-            tune.report({FAILURE: str(error)})
-        except Exception as error:
-            traceback.print_exc()
-            _raise_if_died(running)
-            tune.report({FAILURE: f"{type(error).__name__}: {error}"})
+    if lost := folder.mend():
+        logging.warning("%s", lost)
+        tune.report({NOTE: lost})
+    folder.start(config)
+    logging.info("trial %s: %s", given["id"], config.active())
+    helpers = gather(common.study.resources.processes)
+    # In a list, so that a helper gets the reference and reads its own node's copy.
+    running = [helper.run.remote(train_along, given, [shared]) for helper in helpers]
+    pulse = Pulse(EndRequest(common.folder.end_request), folder.log)
+    try:
+        with ExitStack() as stack:
+            _train(given, common, _Reporter(common, folder, stack), pulse)
+        ray.get(running)
+    except InterruptionError:
+        pass
+    except (DivergenceError, UserError) as error:
+        logging.error("%s", error)
+        return str(error)
+    except Exception as error:
+        logging.exception("the trial cannot go on")
+        _raise_if_died(running)
+        if isinstance(error, OSError) and is_of_disk(error):
+            raise
+        return _why(error)
+    return None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return f"its worker process ran out of memory ({str(error) or 'MemoryError'})"
+    return f"{type(error).__name__}: {error}"
 
 
 def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]]) -> None:
@@ -87,16 +123,16 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
     common = ray.get(shared[0])
     with _log_into(common.folder.trial(given["id"])):
 
-        def never(epoch: float, metrics: Metrics, save: Save) -> bool:
+        def silent(epoch: float, metrics: Metrics, save: Save) -> bool:
             raise AssertionError("only the first process reports")
 
         try:
-            _train(given, common, never)
-        except DivergenceError:
-            logging.info("diverged")  # which the first process has seen too, and reports
+            _train(given, common, silent, never)
+        except (DivergenceError, InterruptionError) as error:
+            logging.info("%r", error)  # which the first process has seen too, and reports
 
 
-def _train(given: Mapping[str, Any], common: Shared, report: Report) -> None:
+def _train(given: Mapping[str, Any], common: Shared, report: Report, asked_to_end: Ask) -> None:
     release_memory()  # of the worker's trial before, whose thread has ended only now
     study = common.study
     torch.set_num_threads(study.resources.cpus)
@@ -110,6 +146,7 @@ def _train(given: Mapping[str, Any], common: Shared, report: Report) -> None:
         report_at=Rungs.of(study).levels,
         objective=study.search.objective,
         resume=common.folder.trial(given["id"]).checkpoint,
+        asked_to_end=asked_to_end,
     )
 
 
@@ -155,7 +192,7 @@ def _raise_if_died(running: Sequence[Any]) -> None:
             gather.cache_clear()
             raise
         except Exception:
-            traceback.print_exc()
+            logging.exception("a helper failed")
 
 
 def _line(metrics: Metrics) -> str:
@@ -163,8 +200,9 @@ def _line(metrics: Metrics) -> str:
 
 
 @contextmanager
-def _log_into(folder: TrialFolder) -> Iterator[None]:
-    """Everything that is logged or printed goes into the trial's own log."""
+def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
+    """Everything that is logged or printed goes into the trial's own log. `alone`: wait until no
+    earlier worker writes here, one that does not know yet that its search was killed."""
     folder.path.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     with (
@@ -178,8 +216,22 @@ def _log_into(folder: TrialFolder) -> Iterator[None]:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         try:
+            if alone:
+                _wait_for(file)
             logging.info("worker process %d", os.getpid())
             yield
         finally:
             root.removeHandler(handler)
             root.setLevel(level)
+
+
+def _wait_for(log: TextIO) -> None:
+    waits = False
+    while True:
+        try:
+            return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not waits:
+                logging.info("waiting until an earlier worker process of this trial has ended")
+            waits = True
+            time.sleep(0.2)

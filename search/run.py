@@ -7,20 +7,23 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
 
-from model import LAST, load_material
+from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
+from search.disk import disk_sentence, is_of_disk
+from search.faults import RESTARTS, Faults, every_loss_counts
+from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
+from search.ray_messages import ray_speaks_to
 from search.ray_trial import Shared, run_trial
 from search.records import Record
 from search.study_folder import StudyFolder
@@ -29,8 +32,6 @@ from search.tune_adapters import LedgerScheduler, LedgerSearcher, one_snapshot
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
-
-_RESTARTS = 2  # of a trial whose worker process died
 
 _WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # a waiting thread must not hold a core that a trial needs
@@ -60,8 +61,9 @@ def run(
     Raises:
         UserError: if something in the study, the data or the encoder is not right.
         KeyboardInterrupt: if the user interrupted; the study can go on.
+        OSError: if the disk takes nothing more; the study can go on once it does.
     """
-    with folder.locked():
+    with handling(terminate, (signal.SIGTERM,)), folder.locked():
         folder.open(study)
         with _log_to(folder):
             _log.info("study %s: %s", study.name, study.tables())
@@ -91,19 +93,27 @@ def run(
 def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
     study = ledger.study
     view = LiveView(ledger, quiet)
+
+    def tell(text: str) -> None:
+        _log.warning("%s", text)
+        view.say(text)
+
     kept = KeptWeights(ledger.folder, study.search.keep, ledger.records.values())
 
     def ended(record: Record) -> None:
         _log.info("trial %s: %s at epoch %s", record.id, record.state, epoch_text(record.epoch))
         if record.failure:
-            _log.error("trial %s failed: %s", record.id, record.failure)
+            tell(f"Trial {record.id} failed: {record.failure}.")
         if record.ended is not None:
-            folder = ledger.folder.trial(record.id)
-            end_run(folder.path, record.state)
-            (folder.checkpoint / LAST).unlink(missing_ok=True)
+            _close(ledger.folder.trial(record.id), record)
             kept.add(record)
 
-    searcher = LedgerSearcher(ledger, ended, study.resources.concurrent)
+    for record in ledger.records.values():  # An earlier search may not have come to it.
+        if record.ended is not None and ledger.folder.trial(record.id).is_open:
+            _close(ledger.folder.trial(record.id), record)
+    faults = Faults(ledger, tell)
+    interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
+    searcher = LedgerSearcher(ledger, ended, faults, interruption)
     trainable = tune.with_resources(
         partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
     )
@@ -112,7 +122,7 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(ledger),
+                scheduler=LedgerScheduler(ledger, faults, interruption, tell),
                 num_samples=-1,
                 reuse_actors=True,
             ),
@@ -120,21 +130,35 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view],
-                failure_config=tune.FailureConfig(max_failures=_RESTARTS),
+                callbacks=[view, faults, interruption],
+                stop=interruption,
+                failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
         )
         view.start()
         try:
-            with one_snapshot():
+            with one_snapshot(), every_loss_counts(), interruption.listening():
                 tuner.fit()
+        except KeyboardInterrupt:
+            _log.warning("interrupted twice: ended at once")
+            raise
+        except OSError as error:
+            if is_of_disk(error):
+                _log.error("%s", disk_sentence(error))
+            raise
         finally:
             view.stop()
             ledger.meter.write()
-    if any(record.ended is None for record in ledger.records.values()):
+    if interruption.asked:
         raise KeyboardInterrupt
     if (ending := ledger.ending()) is not None:
         _log.info("%s", ending.sentence(0))
+
+
+def _close(folder: TrialFolder, record: Record) -> None:
+    """What is left to do in the folder of a trial that has ended; `last.pt` goes last of all."""
+    end_run(folder.path, record.state)
+    (folder.checkpoint / LAST).unlink(missing_ok=True)
 
 
 def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
@@ -156,24 +180,31 @@ def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
 def _cluster(address: str) -> Iterator[None]:
     """Ray, started here or joined; what was started here ends here."""
     if ray.is_initialized():  # a caller's own cluster
-        yield
+        with ray_speaks_to(_log):
+            yield
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if address == "local":
-            # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts
-            # ahead are then those that the trials need.
-            with _environment(_WORKER_ENVIRONMENT):
-                ray.init(address=address, include_dashboard=False, **quiet)
-        else:
-            ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **quiet)
+        with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.
+            _connect(address)
     except ConnectionError as error:
         raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
     try:
-        yield
+        with ray_speaks_to(_log):
+            yield
     finally:
-        with _undisturbed():
+        with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
             ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
+        # are then those that the trials need.
+        with _environment(_WORKER_ENVIRONMENT):
+            ray.init(address=address, include_dashboard=False, **quiet)
+    else:
+        ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **quiet)
 
 
 @contextmanager
@@ -189,22 +220,14 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C: what it asks for is what happens here, and half of it would leave more."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A log that cannot be written, on a disk that is full, is not worth a traceback."""
 
 
 @contextmanager
 def _log_to(folder: StudyFolder) -> Iterator[None]:
-    handler = logging.FileHandler(folder.log, encoding="utf-8")
+    handler = _LogFile(folder.log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
@@ -213,7 +236,8 @@ def _log_to(folder: StudyFolder) -> Iterator[None]:
         yield
     finally:
         _log.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 def _say(text: str, quiet: bool) -> None:

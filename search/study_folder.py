@@ -56,6 +56,11 @@ class StudyFolder:
     def log(self) -> Path:
         return self.path / "log.txt"
 
+    @property
+    def end_request(self) -> Path:
+        """See `search.interruption.EndRequest`."""
+        return self.path / ".end"
+
     def trial(self, trial: str) -> TrialFolder:
         return TrialFolder(self.trials / trial)
 

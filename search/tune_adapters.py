@@ -11,9 +11,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.faults import Faults
+from search.interruption import Interruption
 from search.ledger import Ledger
-from search.ray_trial import EPOCH, FAILURE, SCORE
+from search.ray_trial import DISK, EPOCH, FAILURE, NOTE, SCORE
 from search.records import Record
+from search.unsaved import Unsaved
 
 Ended = Callable[[Record], None]
 
@@ -39,22 +42,21 @@ def one_snapshot() -> Iterator[None]:
         TuneController.checkpoint = write
 
 
-class Unsaved:
-    """Tune pickles what it is given; the state is the ledger's journal, so nothing goes in."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
 class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
     """Hands out the ledger's trials and tells it how they ended."""
 
-    def __init__(self, ledger: Ledger, ended: Ended, concurrent: int | None) -> None:
+    def __init__(
+        self, ledger: Ledger, ended: Ended, faults: Faults, interruption: Interruption
+    ) -> None:
         super().__init__(metric=SCORE, mode="max")
-        self._ledger, self._ended, self._concurrent = ledger, ended, concurrent
+        self._ledger, self._ended = ledger, ended
+        self._faults, self._interruption = faults, interruption
+        self._concurrent = ledger.study.resources.concurrent
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._interruption.asked:  # Of None, Tune would ask again and again.
+            return str(Searcher.FINISHED)
         if self._concurrent is not None and len(self._running) >= self._concurrent:
             return None
         record = self._ledger.next()
@@ -70,10 +72,10 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        failure = (result or {}).get(FAILURE)
-        if error:
-            failure = "its worker process ended, and again each time it was started anew"
-        self._ended(self._ledger.end(self._running.pop(trial_id), failure))
+        trial = self._running.pop(trial_id)
+        failure = self._faults.reason(trial) if error else (result or {}).get(FAILURE)
+        self._faults.end(trial)
+        self._ended(self._ledger.end(trial, failure))
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -83,18 +85,40 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
 class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
     """Tells the ledger each epoch's score and stops a trial where it says so."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        faults: Faults,
+        interruption: Interruption,
+        tell: Callable[[str], None],
+    ) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._ledger, self._faults, self._interruption = ledger, faults, interruption
+        self._tell = tell
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The first that waits. Tune's own choice looks at all trials, those that ended too."""
+        if self._interruption.asked:
+            return None
         live = tune_controller.get_live_trials()
         waiting = [trial for trial in live if trial.status == Trial.PENDING]
         return min(waiting, key=lambda trial: int(trial.config["id"]), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        ours = trial.config["id"]
+        if DISK in result:
+            raise OSError(*result[DISK])
+        if NOTE in result:
+            self._tell(f"Trial {ours}: {result[NOTE]}.")
+            return str(TrialScheduler.CONTINUE)
         if FAILURE in result:
             return str(TrialScheduler.STOP)
-        goes_on = self._ledger.report(trial.config["id"], result[EPOCH], result[SCORE])
+        if result[EPOCH] > self._ledger.records[ours].epoch:
+            trial.run_metadata.num_failures = 0
+        goes_on = self._ledger.report(ours, result[EPOCH], result[SCORE])
+        if self._interruption.asked:  # Its checkpoint is that of the report.
+            goes_on = False
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        self._faults.died(trial)

@@ -147,6 +147,12 @@ class ResourceSettings:
     price: float | None = key(
         None, Interval(0.0, 1e6), "what a node costs an hour, in any currency"
     )
+    silence: float | None = key(
+        None,
+        Interval(0.001, 1000.0),
+        "hours without a sign of life after which a trial's worker is ended and the trial goes on "
+        "in another; left out, ten times the longest silence so far, and at least ten minutes",
+    )
     precision: str = key(
         "auto",
         Choice(("auto", "fp32", "bf16")),

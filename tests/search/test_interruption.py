@@ -11,54 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
-from search.records import Record, read_records
+from model import load_last
 from search.study_folder import StudyFolder
-from spaces import StudyFile, load_study
+from spaces import load_study
+from tests.search.command import SECONDS, Home, search, starts, wait_for
 
 pytestmark = pytest.mark.slow
 
 EPOCHS, TRIALS = 8, 5
-SECONDS = 240  # how long anything may take on a busy machine
-
-
-@dataclass
-class Home:
-    """Where a search is started: every process of it has this as its working folder."""
-
-    path: Path
-    file: Path
-    folder: StudyFolder
-    study: StudyFile
-
-    @property
-    def records(self) -> list[Record]:
-        if not self.folder.journal.exists():
-            return []
-        return read_records(self.folder.journal, self.study.space)
-
-    def epochs(self, trial: str) -> list[int]:
-        return [row["epoch"] for row in self.folder.trial(trial).read()]
-
-    def processes(self) -> dict[int, str]:
-        """Names of the processes that were started here, directly or by others, and still live."""
-        alive = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                here = (process / "cwd").readlink() == self.path
-                name, _, state = (process / "stat").read_text().partition("(")[2].rpartition(")")
-            except OSError:
-                continue
-            if here and state.split()[0] != "Z":
-                alive[int(process.name)] = name
-        return alive
+UPDATES = 64  # of an epoch
 
 
 @pytest.fixture
@@ -83,39 +51,7 @@ def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home
         try:
             yield home
         finally:
-            for process in home.processes():
-                os.kill(process, signal.SIGKILL)
-
-
-@contextmanager
-def search(home: Home, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """The command line as a user runs it, killed at the end if it still lives."""
-    arguments = ["search", str(home.file), "--dir", str(home.folder.path), *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(home.path)}
-    with subprocess.Popen(
-        # The installed program: `python -m` may end with the signal itself, though it was caught.
-        [Path(sys.executable).with_name("ablatune"), *arguments],
-        cwd=home.path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # a signal to the tests is none to the search
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Poll until something has happened; fails after a deadline, or where the search ended."""
-    deadline = time.monotonic() + SECONDS
-    while not happened():
-        if process is not None and process.poll() is not None:
-            pytest.fail(f"the search ended early: {process.communicate()}")
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+            home.end()
 
 
 def some_are_under_way(home: Home, ended: int) -> bool:
@@ -178,19 +114,22 @@ def status(home: Home) -> dict[str, Any]:
 def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None:
     with search(home) as process:
         wait_for(lambda: some_are_under_way(home, ended=1), process)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process gets it
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert out == ""
     told, sentence = err.splitlines()[:-1], err.splitlines()[-1]
     assert sentence.startswith("Interrupted.")
     assert str(home.folder.path) in sentence
-    assert all(re.match(r"Reading the data|\d+/\d+ trials", line) for line in told), err
+    expected = r"Reading the data|\d+/\d+ trials|Interrupted: \d running trial.*Ctrl-C again"
+    assert all(re.match(expected, line) for line in told), err
     wait_for(lambda: not home.processes() and not home.folder.in_use())
 
     left = {r.id: list(r.scores.items()) for r in home.records}
     under_way = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
-    assert under_way
+    saved = {trial: load_last(home.folder.trial(trial).checkpoint) for trial in under_way}
+    where = {trial: (state["epoch"], state["updates"]) for trial, state in saved.items() if state}
+    assert any(updates > UPDATES * epoch for epoch, updates in where.values())  # inside an epoch
 
     with search(home, "--json") as process:
         wait_for(lambda: home.folder.in_use(), process)
@@ -206,6 +145,7 @@ def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None
         measured = left.get(record.id, [])
         assert list(record.scores.items())[: len(measured)] == measured
     assert_went_on(home, under_way, searches=2)
+    assert all(starts(home, trial)[-1] == place for trial, place in where.items())
     wait_for(lambda: not home.processes())
 
 
@@ -235,11 +175,20 @@ def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home:
     interrupted = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
     wait_for(lambda: no_worker_is_left(home))
 
+    before = {r.id: home.epochs(r.id) for r in home.records}
+    with search(home) as process:
+        wait_for(lambda: any(home.epochs(r.id) != before.get(r.id) for r in home.records), process)
+        process.send_signal(signal.SIGTERM)  # what a cluster sends that takes a machine back
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, err
+    assert "save themselves" in err
+    assert err.splitlines()[-1].startswith("Interrupted.")
+
     with search(home, "--quiet") as process:
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert err == ""
     assert "Best: trial" in out
     assert_whole(home)
-    assert_went_on(home, killed | interrupted, searches=3)
+    assert_went_on(home, killed | interrupted, searches=4)
     wait_for(lambda: not home.processes())

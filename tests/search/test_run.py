@@ -255,19 +255,6 @@ def test_a_trial_that_ends_itself_is_complete_and_not_run_again(
     assert worker_processes(folder) == processes  # Nothing was left to do.
 
 
-def test_a_checkpoint_that_cannot_be_read_fails_one_trial(
-    tiny_study: MakeStudy, tmp_path: Path
-) -> None:
-    study = tiny_study(space={"jaccard": [True, False]}, search={"sampler": "grid"})
-    folder = StudyFolder(tmp_path / "run")
-    broken = folder.trial("0000").checkpoint
-    broken.mkdir(parents=True)
-    (broken / LAST).write_bytes(b"not a checkpoint")
-    ledger = run(study, folder, quiet=True)
-    assert [record.state for record in ledger.records.values()] == ["failed", "completed"]
-    assert str(broken / LAST) in (ledger.records["0000"].failure or "")
-
-
 def test_a_trial_of_two_processes_scores_as_one_of_one(
     tiny_study: MakeStudy, tmp_path: Path
 ) -> None:

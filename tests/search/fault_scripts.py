@@ -1,0 +1,97 @@
+"""Searches on clusters of their own, each in a process of its own:
+
+python -m tests.search.fault_scripts SCENARIO STUDY FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from model import Metrics, Save, load_material, train
+from search.ledger import Ledger
+from search.ray_trial import Shared
+from search.run import _cluster, _log_to, _search, run
+from search.study_folder import StudyFolder
+from spaces import StudyFile, load_study
+
+GIB = 1 << 30
+
+
+def lost_node(study: StudyFile, folder: StudyFolder) -> None:
+    """A node is killed under a running trial while another one joins."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    # Before there are other nodes: a driver's own must not be removed.
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    first = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+
+    def replace() -> None:
+        while len(folder.trial("0000").read()) < 2:
+            time.sleep(0.05)
+        cluster.remove_node(first, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        threading.Event().wait()  # A node ends with the thread that started it.
+
+    threading.Thread(target=replace, daemon=True).start()
+    run(study, folder, quiet=True)
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def greedy_train(config: Any, *given: Any, places: Path, **more: Any) -> None:
+    """The first trial takes memory until its worker is ended, or 4 GiB are taken; a second one
+    trains."""
+    *shared, report = given
+
+    def greedy_report(epoch: float, metrics: Metrics, save: Save) -> bool:
+        goes_on = bool(report(epoch, metrics, save))
+        if config.jaccard:
+            (places / str(time.monotonic_ns())).touch()
+            taken = [bytes(b"x" * (1 << 26)) for _ in range(64)]
+            time.sleep(60)
+            raise AssertionError(f"{len(taken)} blocks were not too much")
+        return goes_on
+
+    train(config, *shared, greedy_report, **more)
+
+
+def out_of_memory(study: StudyFile, folder: StudyFolder) -> None:
+    """Ray's monitor is told that the node is nearly full already: 1.5 GiB are left."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    memory = {name: int(rest.split()[0]) << 10 for name, rest in (x.split(":") for x in lines)}
+    total, free = memory["MemTotal"], memory["MemAvailable"]
+    threshold = (total - free + 1.5 * GIB) / total
+    os.environ |= {
+        "RAY_memory_usage_threshold": str(threshold),
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+    (places := folder.path.with_name("places")).mkdir()
+    training = partial(greedy_train, places=places)
+    with folder.locked(), _log_to(folder):
+        folder.open(study)
+        material = load_material(study)
+        ledger = Ledger(study, folder)
+        shared = Shared(study, folder, material.corpus, material.encoder, training)
+        with _cluster("local"):
+            _search(ledger, shared, quiet=True)
+
+
+SCENARIOS: dict[str, Callable[[StudyFile, StudyFolder], None]] = {
+    "lost_node": lost_node,
+    "out_of_memory": out_of_memory,
+}
+
+if __name__ == "__main__":
+    scenario, file, path = sys.argv[1:]
+    SCENARIOS[scenario](load_study(file), StudyFolder(Path(path)))
