@@ -47,9 +47,10 @@ from benchmarks.efficiency_plain import ToTheEnd, grid_points, random_points
 from benchmarks.efficiency_ray import RayTune
 from benchmarks.efficiency_syne import METHODS as SYNE
 from benchmarks.efficiency_syne import replay_syne
+from benchmarks.landscape import Landscape
 from benchmarks.points import default_point, report_points
 from benchmarks.replay import Method, Trace, replay
-from benchmarks.surrogate import Landscape, Surrogate
+from benchmarks.surrogate import Surrogate
 from spaces import StudyFile, UserError
 
 RANDOM, GRID, REPORT = "random, to the end", "grid, to the end", "the report's 16, to the end"
@@ -207,6 +208,7 @@ def show(result: Mapping[str, Any]) -> None:
     for name, row in found.items():
         until = "never" if row["median_epochs"] is None else f"{row['median_epochs']:g}"
         share = ratio(found[first]["median_epochs"], row["median_epochs"])
+        driver = row["method_ms_a_trial"]
         below = [
             "-" if point["median"] is None else f"{100 * (about['best'] - point['median']):.2f}"
             for point in row["anytime"]
@@ -214,7 +216,7 @@ def show(result: Mapping[str, Any]) -> None:
         print(
             f"{name:{width}}{until:>20}{row['reached']:>6}/{row['repetitions']:<2}"
             f"{'' if share is None else f'{share:.2f}':>8}{row['trials']:>8g}"
-            f"{row['busy']:>7.1%}{row['method_ms_a_trial'] or math.nan:>9.1f}   "
+            f"{row['busy']:>7.1%}{'' if driver is None else f'{driver:.1f}':>9}   "
             + "".join(f"{text:>8}" for text in below)
         )
     worse = result["worse_than_random_at"]
@@ -229,7 +231,7 @@ def landscape_of(options: argparse.Namespace) -> tuple[Budget, list[Curve]]:
     else:
         with tempfile.TemporaryDirectory(prefix="efficiency-") as folder:
             file = Path(folder) / "curves.jsonl"
-            synthetic_curves.write(file, _QUICK_STUDY, 64, 4, 9, 0)
+            synthetic_curves.write(file, _QUICK_STUDY, 64, 7, 9, 0)
             curves = read_curves(file)
     return curves[0].budget, curves
 

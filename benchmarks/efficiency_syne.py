@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from benchmarks.landscape import Landscape, Truth
 from benchmarks.points import default_point
 from benchmarks.replay import Incumbent, Trace
-from benchmarks.surrogate import Landscape, Truth
 from search.distributions import decode, distributions, encode
 from spaces import Choice, Space, Value, toml_text
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from benchmarks.surrogate import Landscape, Truth
+from benchmarks.landscape import Landscape, Truth
 from spaces import Value
 
 

@@ -5,21 +5,17 @@ configuration to its whole curve compete, extremely randomised trees and a Gauss
 with the smaller error on configurations that it was not fitted to (10-fold cross-validation) is
 used, and its error is reported. What they are fitted to are single noisy runs: the error holds the
 noise of a run too, and what they give is smoother than the truth.
-
-The noise is drawn afresh in every repetition, but is the same for all methods that try the same
-configuration: an offset of the run, as seeds make it, and one of every evaluation.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -32,57 +28,11 @@ from sklearn.model_selection import KFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from benchmarks.curves import Curve
-from benchmarks.points import default_point, neighbour, random_point
+from benchmarks.landscape import Noise, Truth, climbed
 from search.distributions import distributions, encode
 from spaces import Space, Value, toml_text
 
 _FOLDS = 10
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A configuration's curve without noise: `scores[k]` after epoch k + 1, each of which takes
-    `seconds`; it diverges in the epoch after `survives`."""
-
-    scores: tuple[float, ...]
-    seconds: float
-    survives: int
-
-    @property
-    def fails(self) -> bool:
-        return self.survives < len(self.scores)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard deviations: of a run's offset from its configuration, and of each evaluation."""
-
-    run: float
-    evaluation: float
-
-    def drawn(self, values: Mapping[str, Value], epochs: int, repetition: int) -> np.ndarray:
-        """float64 (epochs,): the same for the same configuration in one repetition."""
-        text = f"{repetition}:{toml_text(dict(sorted(values.items())))}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-        random = np.random.default_rng(seed)
-        drawn: np.ndarray = self.run * random.standard_normal() + (
-            self.evaluation * random.standard_normal(epochs)
-        )
-        return drawn
-
-
-class Landscape(Protocol):
-    """What a replay runs on."""
-
-    space: Space
-    epochs: int
-    noise: Noise
-
-    def truth(self, values: Mapping[str, Value]) -> Truth:
-        """The curve of a configuration."""
-
-    def best(self) -> float:
-        """The highest score at the full budget that is known to be reachable."""
 
 
 @dataclass(frozen=True)
@@ -179,41 +129,18 @@ class Features:
 
 
 def measured_noise(curves: Sequence[Curve]) -> Noise:
-    """Of an evaluation: from the third differences of the later two thirds of every curve, which
+    """From the later two thirds of every curve. Of an evaluation: from third differences, which
     take away any trend up to a parabola and have twenty times its variance. Of a run: what the
-    default's seeds differ by more than that; 0 where it was trained with one only."""
-    squares = [
-        d * d / 20
-        for curve in curves
-        for d in np.diff(curve.scores["mean"][len(curve.scores["mean"]) // 3 :], 3)
-    ]
+    means of the default's curves differ by more than that, seed by seed; 0 where there is one."""
+    late = [c.scores["mean"][len(c.scores["mean"]) // 3 :] for c in curves]
+    squares = [d * d / 20 for scores in late for d in np.diff(scores, 3)]
     evaluation = statistics.mean(squares) if squares else 0.0
-    same = [c.scores["mean"] for c in curves if c.number == 0 and c.failure is None]
-    if len(same) < 2:
-        return Noise(0.0, math.sqrt(evaluation))
-    across = float(np.var(np.array(same), axis=0, ddof=1).mean())
-    return Noise(math.sqrt(max(0.0, across - evaluation)), math.sqrt(evaluation))
-
-
-def climbed(
-    space: Space,
-    truths: Callable[[Sequence[Mapping[str, Value]]], Sequence[Truth]],
-    drawn: int = 5000,
-    rounds: int = 20,
-) -> float:
-    """The best score at the full budget of many random points, and of better and better ones
-    near the best of them."""
-    random = np.random.default_rng(0)
-    points = [default_point(space), *(random_point(space, random) for _ in range(drawn))]
-    ranked: list[tuple[float, dict[str, Value]]] = []
-    for _ in range(rounds):
-        found = [
-            (-math.inf if truth.fails else truth.scores[-1], point)
-            for truth, point in zip(truths(points), points, strict=True)
-        ]
-        ranked = sorted([*ranked, *found], key=lambda pair: pair[0], reverse=True)[:20]
-        points = [neighbour(space, point, random) for _, point in ranked for _ in range(20)]
-    return ranked[0][0]
+    pairs = zip(curves, late, strict=True)
+    same = [scores for curve, scores in pairs if curve.number == 0 and curve.failure is None]
+    run = 0.0
+    if len(same) > 1:
+        run = float(np.mean(same, axis=1).var(ddof=1)) - evaluation / len(same[0])
+    return Noise(math.sqrt(max(0.0, run)), math.sqrt(evaluation))
 
 
 def _targets(rows: Sequence[Curve], epochs: int) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Made-up learning curves, shaped as fine-tuning's are: to try `benchmarks.efficiency` on.
 
     python -m benchmarks.synthetic_curves --study paper16-continuous --results FILE
-        [--configurations 64] [--replicates 4] [--epochs 9] [--seed 0]
+        [--configurations 64] [--replicates 7] [--epochs 9] [--seed 0]
 
 No number here was measured; the file says "synthetic". The encoder's learning rate matters most,
-best near 1.6e-4; a small one learns as well in the end, but late; a large one together with a
-large one of the heads diverges. Every other factor has an effect of its own, mostly a small one, and a run
-has noise of half a point.
+best near 1.6e-4; a small one learns as well in the end, but late; a large one together with a large
+one of the heads diverges. Every other factor has an effect of its own, mostly a small one, and a
+run has noise of half a point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.curves import SCORES, SYNTHETIC, Budget, Curve, point, replayed_study, wanted
-from benchmarks.surrogate import Noise, Truth, climbed
+from benchmarks.landscape import Noise, Truth, climbed
 from search.distributions import distributions, encode
 from spaces import Choice, Space, Value, toml_text
 
@@ -29,7 +29,7 @@ _NOISE = Noise(run=0.003, evaluation=0.004)
 
 
 class Synthetic:
-    """A `benchmarks.surrogate.Landscape` that is computed."""
+    """A `benchmarks.landscape.Landscape` that is computed."""
 
     noise = _NOISE
 
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--study", required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--configurations", type=int, default=64)
-    parser.add_argument("--replicates", type=int, default=4)
+    parser.add_argument("--replicates", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
