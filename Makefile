@@ -17,8 +17,8 @@ lint: .venv/installed-dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data
-	for name in step epoch trial overhead quality plan; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
+bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data or made-up curves
+	for name in step epoch trial overhead quality plan efficiency; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
 
 clean:
 	rm -rf .venv build dist

@@ -24,8 +24,8 @@ from model.train import (
     train,
 )
 from model.trial_folder import TrialFolder
-from model.work import embeds_once, epoch_work, example_work, work_kind
 from model.whole_lines import append_whole
+from model.work import embeds_once, epoch_work, example_work, work_kind
 
 __all__ = [
     "ALL_TASKS",

@@ -20,8 +20,8 @@ from ray.tune import Callback
 
 from search.clock import epoch_text
 from search.ledger import Ledger
-from search.live import duration
 from search.silence import Silence
+from search.tables import duration
 from search.unsaved import Unsaved
 
 _log = logging.getLogger("ablatune")
