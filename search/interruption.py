@@ -17,6 +17,7 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from search.disk import is_of_disk
 from search.unsaved import Unsaved
 
 SECONDS_TO_SAVE = 20.0  # Clusters give a process 30 between SIGTERM and SIGKILL.
@@ -70,10 +71,12 @@ class Pulse:
 
 
 class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
-    """`asked` once the user has; Tune asks `stop_all` whether the search is over."""
+    """`asked` once the user has, `broken` by what the disk did not take. Tune asks `stop_all`
+    whether the search is over."""
 
     def __init__(self, request: EndRequest, tell: Callable[[str], None]) -> None:
         self.asked = False
+        self.broken: OSError | None = None
         self._request, self._tell = request, tell
         self._until: float | None = None
         self._over = False
@@ -83,6 +86,22 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
         """Take the signals, in the main thread; elsewhere they are not for us."""
         with self._request.possible(), handling(self._hear):
             yield
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no trial is to be started any more."""
+        return self.asked or self.broken is not None
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Keep a disk's failure, and end the search, where an exception would only make a text of
+        Tune's."""
+        try:
+            yield
+        except OSError as error:
+            if not is_of_disk(error):
+                raise
+            self.broken = self.broken or error
 
     def _hear(self, _number: int, _frame: Any) -> None:
         if self.asked:
@@ -110,7 +129,7 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
         self._over = late or not running
 
     def stop_all(self) -> bool:
-        return self._over
+        return self._over or self.broken is not None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False

@@ -17,7 +17,7 @@ from ray import tune
 
 from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
-from search.disk import disk_sentence, is_of_disk
+from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
 from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
@@ -142,13 +142,12 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         except KeyboardInterrupt:
             _log.warning("interrupted twice: ended at once")
             raise
-        except OSError as error:
-            if is_of_disk(error):
-                _log.error("%s", disk_sentence(error))
-            raise
         finally:
             view.stop()
             ledger.meter.write()
+    if interruption.broken is not None:
+        _log.error("%s", disk_sentence(interruption.broken))
+        raise interruption.broken
     if interruption.asked:
         raise KeyboardInterrupt
     if (ending := ledger.ending()) is not None:

@@ -55,11 +55,13 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._interruption.asked:  # Of None, Tune would ask again and again.
+        if self._interruption.is_ending:  # Of None, Tune would ask again and again.
             return str(Searcher.FINISHED)
         if self._concurrent is not None and len(self._running) >= self._concurrent:
             return None
-        record = self._ledger.next()
+        record = None
+        with self._interruption.guarding():
+            record = self._ledger.next()
         if record is None:
             if self._running:  # It may make room for a paused one, or better the best.
                 return None
@@ -75,7 +77,9 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         trial = self._running.pop(trial_id)
         failure = self._faults.reason(trial) if error else (result or {}).get(FAILURE)
         self._faults.end(trial)
-        self._ended(self._ledger.end(trial, failure))
+        if self._interruption.broken is None:
+            with self._interruption.guarding():
+                self._ended(self._ledger.end(trial, failure))
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -98,16 +102,22 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The first that waits. Tune's own choice looks at all trials, those that ended too."""
-        if self._interruption.asked:
+        if self._interruption.is_ending:
             return None
         live = tune_controller.get_live_trials()
         waiting = [trial for trial in live if trial.status == Trial.PENDING]
         return min(waiting, key=lambda trial: int(trial.config["id"]), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        with self._interruption.guarding():
+            return self._heard(trial, result)
+        return str(TrialScheduler.CONTINUE)
+
+    def _heard(self, trial: Any, result: dict[str, Any]) -> str:
         ours = trial.config["id"]
         if DISK in result:
-            raise OSError(*result[DISK])
+            number, why, file = result[DISK]
+            raise OSError(number, why, file)
         if NOTE in result:
             self._tell(f"Trial {ours}: {result[NOTE]}.")
             return str(TrialScheduler.CONTINUE)

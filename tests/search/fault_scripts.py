@@ -36,21 +36,20 @@ def lost_node(study: StudyFile, folder: StudyFolder) -> None:
     first = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
 
-    def replace() -> None:
-        while len(folder.trial("0000").read()) < 2:
-            time.sleep(0.05)
-        cluster.remove_node(first, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
-        threading.Event().wait()  # A node ends with the thread that started it.
-
-    threading.Thread(target=replace, daemon=True).start()
-    run(study, folder, quiet=True)
+    # Ray adds nodes in the main thread only.
+    search = threading.Thread(target=run, args=(study, folder), kwargs={"quiet": True})
+    search.start()
+    while len(folder.trial("0000").read()) < 2:
+        time.sleep(0.05)
+    cluster.remove_node(first, allow_graceful=False)
+    cluster.add_node(num_cpus=1)
+    search.join()
     ray.shutdown()
     cluster.shutdown()
 
 
 def greedy_train(config: Any, *given: Any, places: Path, **more: Any) -> None:
-    """The first trial takes memory until its worker is ended, or 4 GiB are taken; a second one
+    """The first trial takes memory until its worker is ended, or 5 GiB are taken; a second one
     trains."""
     *shared, report = given
 
@@ -58,7 +57,7 @@ def greedy_train(config: Any, *given: Any, places: Path, **more: Any) -> None:
         goes_on = bool(report(epoch, metrics, save))
         if config.jaccard:
             (places / str(time.monotonic_ns())).touch()
-            taken = [bytes(b"x" * (1 << 26)) for _ in range(64)]
+            taken = [bytes(b"x" * (1 << 26)) for _ in range(80)]
             time.sleep(60)
             raise AssertionError(f"{len(taken)} blocks were not too much")
         return goes_on
@@ -67,11 +66,11 @@ def greedy_train(config: Any, *given: Any, places: Path, **more: Any) -> None:
 
 
 def out_of_memory(study: StudyFile, folder: StudyFolder) -> None:
-    """Ray's monitor is told that the node is nearly full already: 1.5 GiB are left."""
+    """Ray's monitor is told that the node is nearly full already: 3 GiB are left."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     memory = {name: int(rest.split()[0]) << 10 for name, rest in (x.split(":") for x in lines)}
     total, free = memory["MemTotal"], memory["MemAvailable"]
-    threshold = (total - free + 1.5 * GIB) / total
+    threshold = (total - free + 3 * GIB) / total
     os.environ |= {
         "RAY_memory_usage_threshold": str(threshold),
         "RAY_memory_monitor_refresh_ms": "100",
