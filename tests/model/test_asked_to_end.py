@@ -90,7 +90,7 @@ def test_wherever_it_was_asked_it_goes_on_to_the_bit(
         best, about_best = load_best(tmp_path / "whole")
         assert about == about_best
         assert all(weights[name].equal(best[name]) for name in best)
-    assert questions > 10
+    assert questions >= 10
 
 
 def test_inside_an_epoch_no_update_is_done_twice(run: Run, tiny: Config, tmp_path: Path) -> None:
