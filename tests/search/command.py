@@ -25,7 +25,7 @@ SECONDS = 400  # how long anything may take on a busy machine
 
 @dataclass
 class Home:
-    """Where a search is started: every process of it has this as its working folder."""
+    """Where a search is started: every process of it has its working folder here or below."""
 
     path: Path
     file: Path
@@ -46,7 +46,7 @@ class Home:
         alive = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                here = (process / "cwd").readlink() == self.path
+                here = (process / "cwd").readlink().is_relative_to(self.path)
                 name, _, state = (process / "stat").read_text().partition("(")[2].rpartition(")")
             except OSError:
                 continue
