@@ -97,6 +97,7 @@ def worker_of(home: Home, trial: str) -> int:
 
 def starts(home: Home, trial: str) -> list[tuple[float, int]]:
     """From which epoch and update each worker of a trial went on."""
-    log = home.folder.trial(trial).log.read_text()
-    found = re.findall(r"training from epoch ([\d.]+), update (\d+)", log)
+    log = home.folder.trial(trial).log
+    told = log.read_text() if log.exists() else ""
+    found = re.findall(r"training from epoch ([\d.]+), update (\d+)", told)
     return [(float(epoch), int(update)) for epoch, update in found]
