@@ -12,8 +12,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 import ray
@@ -77,7 +78,8 @@ def run_trial(given: Mapping[str, Any], shared: ray.ObjectRef[Shared]) -> None:
     except OSError as error:
         if not is_of_disk(error):
             raise
-        tune.report({DISK: (error.errno, error.strerror, error.filename)})
+        file = error.filename or str(folder.path)
+        tune.report({DISK: (error.errno, error.strerror, file)})
 
 
 def _run(
@@ -206,7 +208,7 @@ def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
     folder.path.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     with (
-        folder.log.open("a", encoding="utf-8", buffering=1) as file,
+        _written(folder.log) as file,
         redirect_stdout(file),
         redirect_stderr(file),
     ):
@@ -223,6 +225,17 @@ def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
         finally:
             root.removeHandler(handler)
             root.setLevel(level)
+
+
+@contextmanager
+def _written(log: Path) -> Iterator[TextIO]:
+    """A log whose last line may be lost, where the disk is full."""
+    file = log.open("a", encoding="utf-8", buffering=1)
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _wait_for(log: TextIO) -> None:

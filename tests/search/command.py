@@ -25,7 +25,7 @@ SECONDS = 400  # how long anything may take on a busy machine
 
 @dataclass
 class Home:
-    """Where a search is started: every process of it has this as its working folder."""
+    """Where a search is started: every process of it has its working folder here or below."""
 
     path: Path
     file: Path
@@ -46,7 +46,7 @@ class Home:
         alive = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                here = (process / "cwd").readlink() == self.path
+                here = (process / "cwd").readlink().is_relative_to(self.path)
                 name, _, state = (process / "stat").read_text().partition("(")[2].rpartition(")")
             except OSError:
                 continue
@@ -97,6 +97,7 @@ def worker_of(home: Home, trial: str) -> int:
 
 def starts(home: Home, trial: str) -> list[tuple[float, int]]:
     """From which epoch and update each worker of a trial went on."""
-    log = home.folder.trial(trial).log.read_text()
-    found = re.findall(r"training from epoch ([\d.]+), update (\d+)", log)
+    log = home.folder.trial(trial).log
+    told = log.read_text() if log.exists() else ""
+    found = re.findall(r"training from epoch ([\d.]+), update (\d+)", told)
     return [(float(epoch), int(update)) for epoch, update in found]

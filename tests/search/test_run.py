@@ -218,7 +218,7 @@ def test_a_trial_that_diverges_fails_and_the_others_go_on(
         if record.state == "failed":
             assert record.failure is not None
             assert re.fullmatch(r"epoch 1: the training loss of \w+ is nan", record.failure)
-            assert f"trial {record.id} failed: {record.failure}" in ledger.folder.log.read_text()
+            assert f"Trial {record.id} failed: {record.failure}." in ledger.folder.log.read_text()
     assert len(set(worker_processes(ledger.folder))) <= 2  # a failure does not cost the worker
 
 
