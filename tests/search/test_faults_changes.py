@@ -24,7 +24,8 @@ def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home
     with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
         path = Path(name).resolve()
         file = path / "study.toml"
-        file.write_text(tomli_w.dumps(tiny_tables(space={"jaccard": [True, False]}, search={"trials": 1})))
+        tables = tiny_tables(space={"jaccard": [True, False]}, search={"trials": 1})
+        file.write_text(tomli_w.dumps(tables))
         home = Home(path, file, StudyFolder(path / "run"), load_study(file))
         try:
             yield home
