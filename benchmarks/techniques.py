@@ -4,12 +4,14 @@
                                     [--samples 2048] [--workers 2] [--results FILE]
 
 A seed draws the same heads, and the same examples where a technique leaves that alone, for all. The
-differences to the default are paired by seed; the noise is estimated from all techniques together
-(two-way layout of technique and seed), so that three seeds are enough for an interval: 95%, and
-the verdict allows for the number of techniques (Bonferroni). Scores are of the last epoch, on the
-dev split; seconds are CPU time on one thread, evaluation included.
+differences to the default are paired by seed. How much one varies from seed to seed is estimated
+from all techniques together, by the median (a technique that varies more has its own), so that
+three seeds are enough for an interval: 95%, and the verdict allows for the number of techniques
+(Bonferroni). Scores are of the last epoch, on the dev split; seconds are CPU time on one thread,
+evaluation included, of the seed that was disturbed least.
 
-A training that `--results` holds already is not repeated: an interrupted run goes on.
+A training that `--results` holds already is not repeated: an interrupted run goes on. What was
+measured on the real data is in `benchmarks/results/techniques.jsonl`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 from benchmarks.machine import machine
@@ -175,22 +178,12 @@ def measure(options: argparse.Namespace, results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def noise(scores: Mapping[str, Mapping[int, float]]) -> tuple[float, int]:
-    """The standard deviation of a score about technique + seed, and its degrees of freedom.
-
-    Every technique's scores by seed, the same seeds for all (Montgomery, Design and Analysis of
-    Experiments, randomised complete blocks).
-    """
-    seeds = sorted(next(iter(scores.values())))
-    overall = statistics.mean(s for by_seed in scores.values() for s in by_seed.values())
-    of_seed = {s: statistics.mean(by_seed[s] for by_seed in scores.values()) for s in seeds}
-    squares = sum(
-        (by_seed[seed] - statistics.mean(by_seed.values()) - of_seed[seed] + overall) ** 2
-        for by_seed in scores.values()
-        for seed in seeds
-    )
-    freedom = (len(scores) - 1) * (len(seeds) - 1)
-    return math.sqrt(squares / freedom), freedom
+def noise(deviations: Sequence[float], seeds: int) -> float:
+    """The standard deviation that a difference between two techniques usually has from seed to
+    seed: by the median of all, since a few that hardly train vary many times as much."""
+    freedom = seeds - 1
+    usual = statistics.median(deviation**2 for deviation in deviations)
+    return math.sqrt(usual * freedom / float(chi2.median(freedom)))
 
 
 def summary(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[dict[str, Any]]:
@@ -201,24 +194,28 @@ def summary(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[dict[str, Any
     lines: dict[str, dict[str, Any]] = {name: {"technique": name} for name in names}
     for name, line in lines.items():
         times = [row["cpu_seconds_an_epoch"] for row in rows if row["technique"] == name]
-        line["cpu_seconds_an_epoch"] = statistics.median(times)
+        line["cpu_seconds_an_epoch"] = min(times)  # the one least disturbed
+    freedom = (len(names) - 1) * (seeds - 1)
+    one, all_of_them = (
+        float(student.ppf(1 - 0.025 / tests, freedom)) for tests in (1, len(names) - 1)
+    )
     for task in SCORES:
         scores = {name: _by_seed(rows, name, task) for name in names}
-        deviation, freedom = noise(scores)
-        error = deviation * math.sqrt(2 / seeds)
-        one, all_of_them = (
-            float(student.ppf(1 - 0.025 / tests, freedom)) * error for tests in (1, len(names) - 1)
-        )
+        differences = {
+            name: [score - scores[TECHNIQUES[name].base][seed] for seed, score in by_seed.items()]
+            for name, by_seed in scores.items()
+        }
+        deviations = {name: statistics.stdev(found) for name, found in differences.items()}
+        usual = noise([d for name, d in deviations.items() if name != DEFAULT], seeds)
         for name, line in lines.items():
-            found = list(scores[name].values())
-            base = scores[TECHNIQUES[name].base]
-            difference = statistics.mean(found) - statistics.mean(base.values())
+            difference = statistics.mean(differences[name])
+            error = max(usual, deviations[name]) / math.sqrt(seeds)
             line[task] = {
-                "mean": statistics.mean(found),
-                "deviation": statistics.stdev(found),
+                "mean": statistics.mean(scores[name].values()),
+                "deviation": statistics.stdev(scores[name].values()),
                 "difference": difference,
-                "half_width": one,
-                "certain": abs(difference) > all_of_them,
+                "half_width": one * error,
+                "certain": abs(difference) > all_of_them * error,
             }
     return list(lines.values())
 

@@ -3,7 +3,7 @@
 from model.checkpoint import BEST, LAST, load_best, load_last
 from model.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
 from model.data import Material, load_dataset, load_material
-from model.device import has_bf16, make_accelerator, release_memory
+from model.device import has_bf16, leave, make_accelerator, release_memory
 from model.early_stopping import has_stalled
 from model.evaluate import Evaluation, evaluate
 from model.examples import Dataset, Example, SkippedRow
@@ -66,6 +66,7 @@ __all__ = [
     "example_work",
     "has_bf16",
     "has_stalled",
+    "leave",
     "load_best",
     "load_dataset",
     "load_encoder",

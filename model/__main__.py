@@ -14,7 +14,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from model.data import load_material
-from model.device import make_accelerator
+from model.device import leave, make_accelerator
 from model.tasks import ALL_TASKS
 from model.train import DivergenceError, Metrics, Save, train
 from model.trial_folder import TrialFolder
@@ -91,8 +91,7 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     )
     if accelerator.is_main_process:
         print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
-    accelerator.wait_for_everyone()  # Nobody leaves while another still speaks.
-    accelerator.end_training()
+    leave(accelerator)
     return 0
 
 

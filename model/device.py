@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from functools import cache
 
@@ -20,6 +21,21 @@ def make_accelerator(precision: str = "auto") -> Accelerator:
     # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
     on_cpu = not torch.accelerator.is_available()
     return Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
+
+
+def leave(accelerator: Accelerator) -> None:
+    """The last call of a training's program: does not return where that has several processes.
+
+    They end together, at once. In Python's own ending the threads of PyTorch's process group now
+    and then abort one of them ("terminate called without an active exception"), and the launcher
+    reports a training as failed that is done.
+    """
+    accelerator.wait_for_everyone()
+    if accelerator.num_processes > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    accelerator.end_training()
 
 
 def has_bf16() -> bool:

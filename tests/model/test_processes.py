@@ -24,7 +24,7 @@ IN_PARTS = """
 import sys
 from pathlib import Path
 
-from model import ALL_TASKS, load_material, make_accelerator, train
+from model import ALL_TASKS, leave, load_material, make_accelerator, train
 from spaces import load_study
 
 study = load_study("quickstart", sys.argv[3:])
@@ -40,7 +40,7 @@ def fit(folder, stop_after, report_at):
 fit(Path(sys.argv[1]), None, ())
 for stop_after in (0.25, 1.5, None):
     fit(Path(sys.argv[2]), stop_after, (0.25, 0.75, 1.5))
-accelerator.end_training()
+leave(accelerator)
 """
 
 
