@@ -124,7 +124,7 @@ def config_of(name: str, epochs: int, samples: int, seed: int) -> Config:
 
 @cache
 def _material(data: str) -> Material:
-    return material(data, with_extra=data_kind(data) != "embedded")
+    return material(data, with_extra=True)
 
 
 def trained(name: str, config: Config, data: str) -> dict[str, Any]:
@@ -152,11 +152,10 @@ def trained(name: str, config: Config, data: str) -> dict[str, Any]:
 
 def measure(options: argparse.Namespace, results: Path) -> list[dict[str, Any]]:
     """A row for each technique and seed: those of the file, and the rest trained and added."""
-    names = [name for name in TECHNIQUES if options.data != "embedded" or "extra" not in name]
     wanted = {
         (name, seed): config_of(name, options.epochs, options.samples, seed)
         for seed in range(options.seeds)
-        for name in names
+        for name in TECHNIQUES
     }
     rows = []
     if results.exists():

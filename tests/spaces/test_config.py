@@ -13,34 +13,17 @@ from hypothesis import strategies as st
 from spaces import (
     Choice,
     Config,
-    Domain,
-    Interval,
-    IntInterval,
     Key,
-    Simplex,
     UserError,
     Value,
     factors,
     is_active,
 )
 from spaces.declare import Condition
-
-
-def values_in(domain: Domain) -> st.SearchStrategy[Value]:
-    match domain:
-        case Choice(options):
-            return st.sampled_from(options)
-        case Interval(low, high):
-            return st.floats(low, high)
-        case IntInterval(low, high):
-            return st.integers(low, high)
-        case Simplex() as simplex:
-            return st.tuples(*[st.floats(0, 1)] * simplex.free_numbers).map(simplex.weights)
-    raise TypeError(domain)
-
+from tests.points import values_of
 
 CONFIGS = st.fixed_dictionaries(
-    {name: values_in(factor.domain) for name, factor in factors().items()}
+    {name: values_of(factor.domain) for name, factor in factors().items()}
 ).map(Config.of)
 
 
