@@ -23,12 +23,14 @@ from spaces import Config
 class TaskBatch:
     """One task's share of a batch, on the device.
 
-    `labels`, `jaccard`: fp32 (examples,). `total` counts the examples over all processes.
+    `labels`, `jaccard`: fp32 (examples,). `total` counts the examples over all processes,
+    `sequences` what the encoder reads for them in this one.
     """
 
     labels: Tensor
     jaccard: Tensor
     total: int
+    sequences: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ def epoch_batches(
             mine = splits[name].rows(chosen[process::processes])
             numbers.append(sequences.numbers(mine))
             parts[name] = TaskBatch(
-                to_device(mine.labels, device), to_device(mine.jaccard, device), len(chosen)
+                to_device(mine.labels, device),
+                to_device(mine.jaccard, device),
+                total=len(chosen),
+                sequences=len(numbers[-1]),
             )
         together = np.concatenate(numbers)
         if frozen is not None:

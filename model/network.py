@@ -28,7 +28,6 @@ class Network(nn.Module):
         self.tasks = tuple(tasks)
         self.encoder = encoder
         self.pooling = Pooling(config.pooling, config.pooled_layers, encoder.shape.hidden)
-        self._joint = config.pair_encoding == "joint"
         self.heads = build_heads(config, encoder.shape.hidden, tasks)
         self.weighting = build_weighting(config, tasks)
         if rank := config.active().get("lora_rank"):
@@ -36,21 +35,27 @@ class Network(nn.Module):
         self._freeze(config.trainable_layers)
         self._trainable = {p for p in self.parameters() if p.requires_grad}
         self._waiting: list[nn.Module] = []
+        self._apart = config.active().get("gradient_surgery") == "pcgrad"
         self._gradual = config.active().get("unfreezing") == "gradual"
 
     def forward(self, batch: Batch, noise: Tensor | None = None) -> dict[str, Tensor]:
         """The outputs of each task of the batch, fp32 (examples, outputs).
 
-        One forward encodes all sentences. `noise`, fp32 (tokens, hidden), is added to the word
-        embeddings.
+        One forward encodes all sentences, or, for gradient surgery, one a task: no task's backward
+        pass then meets sentences that its loss does not depend on. `noise`, fp32 (tokens, hidden),
+        is added to the word embeddings.
         """
-        given = batch.sentences
-        embeddings = given if isinstance(given, Tensor) else self.embed(given, noise)
-        tasks = [task for task in self.tasks if task.name in batch.tasks]
-        each = [1 if self._joint else task.sentences for task in tasks]
-        counts = [n * len(batch.tasks[t.name].labels) for t, n in zip(tasks, each, strict=True)]
-        parts = zip(tasks, embeddings.split(counts), strict=True)
-        return self.head_outputs({t.name: (e, batch.tasks[t.name].jaccard) for t, e in parts})
+        parts = batch.tasks.items()
+        given, counts = batch.sentences, [part.sequences for _, part in parts]
+        if isinstance(given, Tensor):
+            own = given.split(counts)
+        elif self._apart:
+            own = self._embed_apart(given.split(counts), noise)
+        else:
+            own = self.embed(given, noise).split(counts)
+        return self.head_outputs(
+            {name: (e, part.jaccard) for (name, part), e in zip(parts, own, strict=True)}
+        )
 
     def embed(self, packed: Packed, noise: Tensor | None = None) -> Tensor:
         """fp32 (sequences, hidden)"""
@@ -58,6 +63,12 @@ class Network(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             embeddings: Tensor = self.pooling(hidden, packed)
         return embeddings
+
+    def _embed_apart(self, parts: Sequence[Packed], noise: Tensor | None) -> tuple[Tensor, ...]:
+        if noise is None:
+            return tuple(self.embed(part) for part in parts)
+        own = noise.split([len(part.tokens) for part in parts])
+        return tuple(self.embed(part, n) for part, n in zip(parts, own, strict=True))
 
     def head_outputs(self, inputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         """Each task's outputs from its sentences' embeddings (first ones, then second ones) and

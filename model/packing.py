@@ -87,6 +87,19 @@ class Packed:
         types = None if self.token_types is None else self.token_types.pin_memory()
         return Packed(self.tokens.pin_memory(), self.lengths, types)
 
+    def split(self, counts: Sequence[int]) -> tuple[Packed, ...]:
+        """The first so many sentences, the next so many and so on, as `Tensor.split` does."""
+        lengths = np.split(self.lengths, np.cumsum(counts)[:-1])
+        tokens = [int(part.sum()) for part in lengths]
+        types = self.token_types
+        parts = zip(
+            self.tokens.split(tokens),
+            lengths,
+            [None] * len(tokens) if types is None else types.split(tokens),
+            strict=True,
+        )
+        return tuple(Packed(*part) for part in parts)
+
     @cached_property
     def positions(self) -> Tensor:
         """int64 (total,): the place of each token in its sentence."""

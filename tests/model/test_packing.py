@@ -31,6 +31,17 @@ def test_packing_keeps_the_sentences_in_order(lengths: np.ndarray) -> None:
     assert [piece.tolist() for piece in pieces] == [list(sentence) for sentence in sentences]
 
 
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_batch_is_split_as_a_tensor_is(pairs: bool) -> None:
+    sentences = numbered(np.array([3, 1, 2, 4]))
+    packed = pack_pairs([(s[:1], s[1:]) for s in sentences]) if pairs else pack(sentences)
+    parts = packed.split([1, 3])
+    assert [part.tokens.tolist() for part in parts] == [[1, 2, 3], [4, 5, 6, 7, 8, 9, 10]]
+    assert [part.lengths.tolist() for part in parts] == [[3], [1, 2, 4]]
+    types = [None if part.token_types is None else part.token_types.tolist() for part in parts]
+    assert types == ([[0, 1, 1], [0, 0, 1, 0, 1, 1, 1]] if pairs else [None, None])
+
+
 @settings(deadline=None)
 @given(LENGTHS)
 def test_groups_hold_each_sentence_once_and_lead_back(lengths: np.ndarray) -> None:

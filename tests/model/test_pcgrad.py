@@ -16,6 +16,7 @@ from model.batches import epoch_batches
 from model.corpus import Corpus
 from model.gradients import PCGrad, Plain, build_gradients
 from model.network import build_network
+from model.packing import Packed
 from model.pcgrad import project
 from model.pretrained import Pretrained
 from model.tasks import ALL_TASKS
@@ -109,27 +110,29 @@ def test_with_one_task_that_counts_it_is_the_plain_gradient(
     tiny: Config, corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
 ) -> None:
     """The others' gradients are zero, which is no conflict."""
-    config = tiny.replace(loss_weighting="tuned", loss_weights=(0.0, 1.0, 0.0))
+    config = tiny.replace(
+        loss_weighting="tuned", loss_weights=(0.0, 1.0, 0.0), dropout=0.0, head_dropout=0.0
+    )
     plain = gradients(config, corpus, pretrained, accelerator)
     config = config.replace(gradient_surgery="pcgrad")
     projected = gradients(config, corpus, pretrained, accelerator)
     assert plain.keys() == projected.keys()
     for name, gradient in plain.items():
-        torch.testing.assert_close(projected[name], gradient, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(projected[name], gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("weighting", ["equal", "uncertainty", "dynamic"])
 def test_heads_of_one_task_get_their_plain_gradient(
     weighting: str, tiny: Config, corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
 ) -> None:
-    config = tiny.replace(loss_weighting=weighting)
+    config = tiny.replace(loss_weighting=weighting, dropout=0.0, head_dropout=0.0)
     plain = gradients(config, corpus, pretrained, accelerator)
     config = config.replace(gradient_surgery="pcgrad")
     projected = gradients(config, corpus, pretrained, accelerator)
     assert plain.keys() == projected.keys()
     own = [n for n in plain if n.startswith(("heads.sst", "weighting"))]
     for name in own:
-        torch.testing.assert_close(projected[name], plain[name], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(projected[name], plain[name], rtol=1e-4, atol=1e-6)
     assert not projected["encoder.layers.1.feed_forward.expand.weight"].allclose(
         plain["encoder.layers.1.feed_forward.expand.weight"]
     )
@@ -152,6 +155,23 @@ def test_one_backward_a_task(
     monkeypatch.setattr(torch.autograd, "grad", watched)
     gradients(tiny.replace(gradient_surgery="pcgrad"), corpus, pretrained, accelerator)
     assert passes == [True, True, False]
+
+
+def test_no_task_s_backward_meets_another_s_sentences(
+    tiny: Config, corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
+) -> None:
+    """Each task is encoded alone, and its outputs are as if all were encoded together."""
+    together = build_network(tiny, ALL_TASKS, pretrained).eval()
+    apart = build_network(tiny.replace(gradient_surgery="pcgrad"), ALL_TASKS, pretrained).eval()
+    batch = next(epoch_batches(tiny, ALL_TASKS, corpus, 1, accelerator.device))
+    encoded: list[int] = []
+    apart.encoder.register_forward_hook(lambda module, given, out: encoded.append(len(out)))
+    outputs = apart(batch)
+    assert isinstance(batch.sentences, Packed)
+    parts = batch.sentences.split([part.sequences for part in batch.tasks.values()])
+    assert encoded == [len(part.tokens) for part in parts]
+    for name, expected in together(batch).items():
+        torch.testing.assert_close(outputs[name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_without_surgery_gradients_are_accelerate_s(tiny: Config, accelerator: Accelerator) -> None:
