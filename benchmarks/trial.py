@@ -37,8 +37,9 @@ from benchmarks.stock_trial import stock_gaps
 from model import DEV, Corpus, Metrics, Save, load_material, train
 from search.ledger import Ledger
 from search.ray_trial import Shared
-from search.run import _WORKER_ENVIRONMENT, _search
+from search.run import _search
 from search.study_folder import StudyFolder
+from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import StudyFile, parse_study
 
 _SECONDS = 300  # how long a cold start may take
@@ -179,7 +180,7 @@ def _ray(cpus: int) -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+        runtime_env={"env_vars": WORKER_ENVIRONMENT},
     )
     try:
         yield

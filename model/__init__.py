@@ -12,17 +12,8 @@ from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.sampling import Sampling
 from model.sequences import Sequences
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
-from model.train import (
-    Ask,
-    DivergenceError,
-    InterruptionError,
-    Metrics,
-    Report,
-    Save,
-    Trained,
-    never,
-    train,
-)
+from model.train import Report, Save, Trained, never, train
+from model.trial import Ask, DivergenceError, InterruptionError, Metrics
 from model.trial_folder import TrialFolder
 from model.whole_lines import append_whole
 from model.work import embeds_once, epoch_work, example_work, work_kind

@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from model.data import load_material
 from model.device import leave, make_accelerator
 from model.tasks import ALL_TASKS
-from model.train import DivergenceError, Metrics, Save, train
+from model.train import Save, train
+from model.trial import DivergenceError, Metrics
 from model.trial_folder import TrialFolder
 from spaces import Config, StudyFile, UserError, load_study
 

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from model.checkpoint import LAST, mend_checkpoint
-from model.train import Metrics
+from model.trial import Metrics
 from model.whole_lines import append_whole
 from spaces import Config
 

@@ -28,7 +28,8 @@ from search.costs import Costs, Course, Size
 from search.distributions import suggest
 from search.forecast import Ahead, Forecast, forecast
 from search.rungs import Rungs
-from search.timing import Timed, slots_here, time_steps
+from search.timed_steps import Timed
+from search.timing import slots_here, time_steps
 from spaces import Config, StudyFile, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -29,18 +29,10 @@ from search.records import Record
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
 from search.tune_adapters import LedgerScheduler, LedgerSearcher, one_snapshot
+from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
-
-_WORKER_ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # a waiting thread must not hold a core that a trial needs
-    "TOKENIZERS_PARALLELISM": "false",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Every new number of tokens adds to it: by default to gigabytes, at 128 for the same speed.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
-    "THP_MEM_ALLOC_ENABLE": "1",  # large pages: a new network's memory is there sooner
-}
 
 
 def run(
@@ -200,10 +192,10 @@ def _connect(address: str) -> None:
     if address == "local":
         # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
         # are then those that the trials need.
-        with _environment(_WORKER_ENVIRONMENT):
+        with _environment(WORKER_ENVIRONMENT):
             ray.init(address=address, include_dashboard=False, **quiet)
     else:
-        ray.init(address=address, runtime_env={"env_vars": _WORKER_ENVIRONMENT}, **quiet)
+        ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **quiet)
 
 
 @contextmanager

@@ -16,20 +16,16 @@ from spaces.domains import (
 from spaces.errors import UserError, unknown
 from spaces.recipes import REPORT
 from spaces.schema import study_schema
-from spaces.space import Space
-from spaces.study_file import (
+from spaces.settings import (
     EMBEDDED,
     MINILM,
-    STUDIES,
     DataSettings,
     EncoderSettings,
     ResourceSettings,
     SearchSettings,
-    StudyFile,
-    load_study,
-    parse_overrides,
-    parse_study,
 )
+from spaces.space import Space
+from spaces.study_file import STUDIES, StudyFile, load_study, parse_overrides, parse_study
 from spaces.table import factors_markdown
 
 __all__ = [

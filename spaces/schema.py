@@ -7,8 +7,8 @@ from typing import Any
 from spaces.config import factors
 from spaces.declare import Key, keys
 from spaces.domains import Interval, IntInterval
+from spaces.settings import TABLES
 from spaces.space import FREE
-from spaces.study_file import TABLES
 
 
 def study_schema() -> dict[str, Any]:

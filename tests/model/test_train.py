@@ -23,7 +23,7 @@ from model.pretrained import Pretrained
 from model.sequences import Sequences
 from model.step import Step
 from model.tasks import ALL_TASKS
-from model.train import DivergenceError
+from model.trial import DivergenceError
 from spaces import Config, UserError
 
 Fit = Any  # conftest's

@@ -17,7 +17,7 @@ from search.costs import declared_size
 from search.plan import Plan, dear_factors, predict, representatives, sample
 from search.timing import Timings, time_steps
 from spaces import Config, StudyFile, UserError, parse_study
-from spaces.study_file import EncoderSettings
+from spaces.settings import EncoderSettings
 
 MakeStudy = Callable[..., StudyFile]
 

@@ -36,7 +36,7 @@ from spaces import (
     parse_study,
     study_schema,
 )
-from spaces.study_file import TABLES
+from spaces.settings import TABLES
 
 PACKAGED = ("paper16", "paper16-continuous", "quickstart", "wide")
 
