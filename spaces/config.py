@@ -64,13 +64,13 @@ class Config:
         when=Condition("pair_encoding", ("separate",)),
     )
     shared_pair_head: bool = key(
-        True,
+        False,
         _ON_OR_OFF,
         "one network for paraphrase detection and similarity, or one each",
         source=f"{_REPORT}, 4.2.3",
     )
     similarity: str = key(
-        "head",
+        "cosine",
         Choice(("head", "cosine")),
         "where the similarity of a pair comes from: its network, or a linear transform of the "
         "cosine of the two embeddings",

@@ -251,8 +251,9 @@ def test_heads_come_from_the_seed_and_the_encoder_does_not(
     tiny: Config, pretrained: Pretrained
 ) -> None:
     before = torch.get_rng_state()
+    drawn = tiny.replace(similarity="head")  # that from the cosine always starts alike
     first, again, other = (
-        build_network(tiny.replace(seed=seed), ALL_TASKS, pretrained) for seed in (0, 0, 1)
+        build_network(drawn.replace(seed=seed), ALL_TASKS, pretrained) for seed in (0, 0, 1)
     )
     assert same(first.state_dict(), again.state_dict())
     assert same(first.encoder.state_dict(), other.encoder.state_dict())

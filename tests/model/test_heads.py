@@ -40,7 +40,7 @@ def inputs(examples: int = 6) -> dict[str, tuple[Tensor, Tensor]]:
 def heads(seed: int = 0, tasks: Sequence[Task] = ALL_TASKS, **changes: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_heads(Config(**changes), HIDDEN, tasks)
+        return build_heads(Config(**{"similarity": "head"} | changes), HIDDEN, tasks)
 
 
 def outputs(made: Any, given: Inputs) -> dict[str, Tensor]:
