@@ -76,6 +76,9 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
             self._silence.end(silent)
             ray.kill(trial.temporary_state.ray_actor)
 
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        self._look_for_nodes()
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours, failures = trial.config["id"], trial.run_metadata.num_failures
         epoch = self._ledger.records[ours].epoch

@@ -30,7 +30,10 @@ def lost_node(study: StudyFile, folder: StudyFolder) -> None:
     """A node is killed under a running trial while another one joins."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    # Ray's own 15 seconds until a node counts as lost are longer than this search.
+    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+    head = {"num_cpus": 0, "_system_config": soon}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     # Before there are other nodes: a driver's own must not be removed.
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     first = cluster.add_node(num_cpus=1)

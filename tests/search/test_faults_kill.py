@@ -95,9 +95,14 @@ def outcome(home: Home) -> Any:
     return trials, ledger.rungs.values
 
 
-def test_a_driver_killed_at_twenty_moments_loses_nothing(tables: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("scheduler", "share"), [("asha", 0.7), ("promotion", 0.3)])
+def test_a_driver_killed_at_twenty_moments_loses_nothing(
+    scheduler: str, share: float, tables: dict[str, Any]
+) -> None:
     """Moments from a seeded generator over the whole life of a search, its start included; each
     study is searched until it is finished, and equals one that was never killed."""
+    tables = tables | {"search": tables["search"] | {"scheduler": scheduler}}
+    wanted = max(1, round(KILLS * share))
     with home_of(tables) as home:
         began = time.monotonic()
         with search(home, "--quiet") as process:
@@ -109,11 +114,11 @@ def test_a_driver_killed_at_twenty_moments_loses_nothing(tables: dict[str, Any])
 
     moments = random.Random(5)
     kills = 0
-    while kills < KILLS:
+    while kills < wanted:
         with home_of(tables) as home:
             before: dict[str, Known] = {}
             while True:
-                kill_after = moments.uniform(0, 1.1 * life) if kills < KILLS else SECONDS
+                kill_after = moments.uniform(0, 1.1 * life) if kills < wanted else SECONDS
                 with search(home, "--quiet") as process:
                     try:
                         _, err = process.communicate(timeout=kill_after)
