@@ -9,10 +9,8 @@ import pytest
 from benchmarks import synthetic_curves
 from benchmarks.curves import read_curves, replayed_study
 from benchmarks.points import random_point
-from benchmarks.synthetic_curves import Synthetic
-
-pytest.importorskip("sklearn", reason="of the extra [bench]")
 from benchmarks.surrogate import Features, Surrogate, measured_noise
+from benchmarks.synthetic_curves import Synthetic
 
 STUDY = replayed_study("paper16-continuous", 9, 256)
 

@@ -62,7 +62,11 @@ def marks(
 ) -> list[dict[str, Any]]:
     """What the worker held at the start of each trial."""
     study = tiny_study(
-        space={"jaccard": [True, False], "epochs": 1, "samples_per_epoch": 8},
+        space={
+            "head_learning_rate": {"low": 1e-4, "high": 1e-3},
+            "epochs": 1,
+            "samples_per_epoch": 8,
+        },
         search={"trials": TRIALS, "sampler": "random", "scheduler": "none", "keep": 1},
         resources={"concurrent": 1},
     )
