@@ -28,7 +28,7 @@ from search.ray_trial import Shared, run_trial
 from search.records import Record
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
-from search.tune_adapters import LedgerScheduler, LedgerSearcher, one_snapshot
+from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
@@ -122,7 +122,7 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view, faults, interruption],
+                callbacks=[view, faults, interruption, Silent()],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),

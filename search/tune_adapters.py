@@ -8,6 +8,7 @@ from typing import Any
 
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -84,6 +85,17 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
     def save(self, checkpoint_path: str) -> None: ...
 
     def restore(self, checkpoint_path: str) -> None: ...
+
+
+class Silent(Unsaved, TrialProgressCallback):  # type: ignore[misc]
+    """In the place of the callback that Tune would add, which tells of some ends whatever the
+    verbosity."""
+
+    def log_result(self, *given: Any, **more: Any) -> None:
+        pass
+
+    def on_trial_complete(self, *given: Any, **more: Any) -> None:
+        pass
 
 
 class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]

@@ -33,7 +33,9 @@ QUERY = torch.linspace(-1, 1, 32)
 @pytest.fixture(params=["mean", "cls", "max", "attention"])
 def network(request: pytest.FixtureRequest, pretrained: Pretrained, corpus: Corpus) -> Network:
     """One whose predictions differ: a fresh one's outputs are the same for most examples."""
-    made: Any = build_network(Config(pooling=request.param), ALL_TASKS, pretrained).eval()
+    made: Any = build_network(
+        Config(pooling=request.param, shared_pair_head=True), ALL_TASKS, pretrained
+    ).eval()
     splits = {task: split[DEV] for task, split in corpus.splits.items()}
     with torch.no_grad():
         if made.pooling.query is not None:
@@ -186,7 +188,7 @@ def test_an_embedding_does_not_depend_on_its_company(
 def test_joint_pairs_are_scored_as_one_at_a_time_and_each_different_one_encoded_once(
     corpus: Corpus, pretrained: Pretrained, accelerator: Accelerator
 ) -> None:
-    config = Config(pair_encoding="joint", max_length=99)
+    config = Config(pair_encoding="joint", max_length=99, shared_pair_head=True)
     network: Any = build_network(config, ALL_TASKS, pretrained).eval()
     twice = corpus.splits["sts"][DEV].rows(np.array([0, 1, 1, 0, 2]))
     splits = {**corpus.splits, "sts": {DEV: twice}}

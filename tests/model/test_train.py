@@ -395,7 +395,7 @@ def test_the_task_and_the_epoch_that_diverge_are_named(
 ) -> None:
     run = fit(tiny, stop_after=1)
     state = run.last
-    state["network"]["heads.para+sts.network.output.bias"].fill_(1e3)
+    state["network"]["heads.para.network.output.bias"].fill_(1e3)
     torch.save(state, run.folder / LAST)
     with pytest.raises(DivergenceError, match="epoch 2: the training loss of para is") as error:
         fit(tiny, run.folder)
