@@ -17,7 +17,7 @@ search would return: of those that it trained furthest, the one with the best ob
 search is "there" when that is within half a point of the best known.
 
 `--start` says who tries the default configuration first: all, each method as it does by itself
-(`own`: only ours does), or none.
+(`own`: only ours does), or none. Where ours does, it tries the report's best next.
 """
 
 from __future__ import annotations

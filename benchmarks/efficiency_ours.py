@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.points import default_point
 from search.ledger import Ledger
 from search.study_folder import StudyFolder
-from spaces import SearchSettings, StudyFile, Value, keys
+from spaces import REPORT, SearchSettings, StudyFile, Value, keys
 
 
 class Ours:
@@ -21,14 +21,15 @@ class Ours:
         stored = StudyFolder(folder)
         stored.open(study)
         self._ledger = Ledger(study, stored)
-        self._left_out = None if default_first else default_point(study.space)
+        known = default_point(study.space), study.space.point(REPORT)
+        self._left_out = () if default_first else known
 
     def next(self) -> tuple[str, Mapping[str, Value]] | None:
         record = self._ledger.next()
         if record is None:
             return None
         self._ledger.start(record.id)
-        if record.values == self._left_out:
+        if record.values in self._left_out:
             self.fail(record.id)
             return self.next()
         return record.id, record.values
@@ -60,8 +61,8 @@ def variants() -> dict[str, tuple[str, str]]:
 def ours(
     study: StudyFile, sampler: str, scheduler: str, seed: int, default_first: bool
 ) -> Iterator[Ours]:
-    """A search with no end, as a user has it, or without the default configuration that it always
-    tries first."""
+    """A search with no end, as a user has it, or without the default configuration and the report's
+    best, which it always tries first."""
     search = replace(
         study.search, sampler=sampler, scheduler=scheduler, seed=seed, trials=1_000_000
     )
