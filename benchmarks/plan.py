@@ -24,7 +24,7 @@ import tomli_w
 
 from benchmarks.machine import machine
 from benchmarks.material import data_kind
-from spaces import load_study
+from spaces import EMBEDDED, load_study
 
 _EPOCH = {"samples_per_epoch": 384, "epochs": 4}
 _QUICK = {"samples_per_epoch": 128, "epochs": 3}
@@ -52,7 +52,9 @@ def studies(data: str, quick: bool) -> dict[str, dict[str, dict[str, Any]]]:
         "search": {"sampler": "random", "scheduler": "none", "trials": 4 if quick else 8},
     }
     named = {"stopped early": stopped, "frozen and SMART": mixed, "to the end": whole}
-    return {name: {"data": {"path": data}, **tables} for name, tables in named.items()}
+    # The study files lie in a folder of their own.
+    path = data if data == EMBEDDED else str(Path(data).resolve())
+    return {name: {"data": {"path": path}, **tables} for name, tables in named.items()}
 
 
 def predicted(file: Path, environment: dict[str, str]) -> dict[str, Any]:
