@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,17 @@ def _config_space(space: Space) -> dict[str, Any]:
     return domains
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """In a folder of its own, which is removed, and without what Syne Tune prints."""
+    with tempfile.TemporaryDirectory(prefix="efficiency-") as folder:
+        os.environ["SYNETUNE_FOLDER"] = folder
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas and statsmodels, about their next versions
+            yield
+
+
+@_quietly()
 def replay_syne(
     method: str,
     landscape: Landscape,
@@ -84,32 +95,6 @@ def replay_syne(
     default_first: bool,
 ) -> Trace:
     """As `benchmarks.replay.replay`, for one of Syne Tune's methods by its class name."""
-    with tempfile.TemporaryDirectory(prefix="efficiency-") as folder:
-        os.environ["SYNETUNE_FOLDER"] = folder
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pandas and statsmodels, about their next versions
-            return _run(
-                method,
-                landscape,
-                reduction_factor,
-                repetition,
-                workers,
-                epochs,
-                seconds,
-                default_first,
-            )
-
-
-def _run(
-    method: str,
-    landscape: Landscape,
-    reduction_factor: int,
-    repetition: int,
-    workers: int,
-    epochs: int,
-    seconds: float,
-    default_first: bool,
-) -> Trace:
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend.simulator_backend.simulator_backend import SimulatorConfig
     from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback

@@ -16,6 +16,8 @@ from search.distributions import decode, distributions, encode, suggest, values_
 from search.journal import SearchJournal
 from search.records import open_journal, read_records
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
+from tests.points import points
+from tests.points import values_of as values_in
 
 WEIGHTS = [[0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [1, 0, 0]]
 FREE = {
@@ -54,36 +56,8 @@ def spaces(draw: st.DrawFn) -> Space:
                 allowed.append(draw(st.sampled_from(condition.among)))
     for name, factor in factors().items():
         if name not in table and draw(st.booleans(), label=f"{name} is set"):
-            table[name] = draw(value_of(factor.domain))
+            table[name] = draw(values_in(factor.domain))
     return Space.parse(table, "here")
-
-
-@st.composite
-def points(draw: st.DrawFn, space: Space) -> dict[str, Value]:
-    """A point of a space: the values of the factors that have an effect there."""
-    point: dict[str, Value] = {}
-    for name, domain in space.free.items():
-        if space.is_active(name, point):
-            point[name] = draw(value_of(domain), label=name)
-    return point
-
-
-def value_of(domain: Domain) -> st.SearchStrategy[Value]:
-    match domain:
-        case Choice(options):
-            return st.sampled_from(options)
-        case Interval(low, high):
-            return st.floats(low, high)
-        case IntInterval(low, high):
-            return st.integers(low, high)
-        case Simplex():
-            return st.lists(st.integers(0, 9), min_size=3, max_size=3).map(_shares)
-    raise TypeError(domain)
-
-
-def _shares(counts: list[int]) -> tuple[float, ...]:
-    total = sum(counts)
-    return tuple(count / total for count in counts) if total else (1.0, 0.0, 0.0)
 
 
 def assert_same(actual: dict[str, Value], expected: dict[str, Value]) -> None:
