@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -29,8 +28,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.curves import Curve
 from benchmarks.landscape import Noise, Truth, climbed
-from search.distributions import distributions, encode
-from spaces import Space, Value, toml_text
+from search.distributions import encode
+from search.features import Features
+from spaces import Space, Value
 
 _FOLDS = 10
 
@@ -56,7 +56,7 @@ class Surrogate:
         self.noise = measured_noise(curves)
         self._features = Features(space)
         rows = [curve for curve in curves if curve.seed == 0]
-        x = np.stack([self._features(curve.values) for curve in rows])
+        x = self._numbers([curve.values for curve in rows])
         y = _targets(rows, self.epochs)
         made: dict[str, Callable[[], Any]] = {
             "extra trees": _trees,
@@ -80,15 +80,18 @@ class Surrogate:
         return climbed(self.space, self._truths)
 
     def _truths(self, points: Sequence[Mapping[str, Value]]) -> list[Truth]:
-        x = np.stack([self._features(point) for point in points])
         return [
             Truth(
                 tuple(float(score) for score in row[: self.epochs]),
                 math.exp(row[self.epochs]),
                 self.epochs if row[-1] > 0.5 else max(0, math.floor(row[-1] * self.epochs)),
             )
-            for row in self._model.predict(x)
+            for row in self._model.predict(self._numbers(points))
         ]
+
+    def _numbers(self, points: Sequence[Mapping[str, Value]]) -> np.ndarray:
+        rows = [self._features.row(encode(self.space, point)) for point in points]
+        return self._features.features(np.stack(rows))
 
     def about(self) -> dict[str, Any]:
         return {
@@ -97,35 +100,6 @@ class Surrogate:
             "noise": asdict(self.noise),
             "best": self.best(),
         }
-
-
-class Features:
-    """A point as numbers: Optuna's parameters, scaled to 0..1 (in the logarithm where they are
-    sampled so), options one-hot. What is not active is at the middle, or is no option."""
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-        self._parameters = {
-            parameter: distribution
-            for name, domain in space.free.items()
-            for parameter, distribution in distributions(name, domain).items()
-        }
-
-    def __call__(self, values: Mapping[str, Value]) -> np.ndarray:
-        """float64 (features,)"""
-        found = encode(self._space, values)
-        numbers: list[float] = []
-        for name, distribution in self._parameters.items():
-            match distribution:
-                case CategoricalDistribution():
-                    known = toml_text(found[name]) if name in found else None
-                    numbers += [float(toml_text(o) == known) for o in distribution.choices]
-                case FloatDistribution() | IntDistribution():
-                    scale = math.log if distribution.log else float
-                    low, high = scale(distribution.low), scale(distribution.high)
-                    at = (scale(found[name]) - low) / (high - low) if name in found else 0.5
-                    numbers.append(at)
-        return np.array(numbers)
 
 
 def measured_noise(curves: Sequence[Curve]) -> Noise:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 import json
 import weakref
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from optuna.storages import JournalStorage
@@ -23,7 +22,6 @@ from model import append_whole
 
 _BEST = 25  # as many as TPE ever takes for the good ones
 _LATEST = 250
-_NORMAL = NormalDist()
 
 
 class SearchJournal(JournalStorage):
@@ -33,25 +31,24 @@ class SearchJournal(JournalStorage):
     that it would take of all. The others it weighs down the older they are; here they weigh
     nothing from the 251st on. Which they are depends on nothing but the trials that have ended, so
     that a search that was interrupted goes on as it would have.
-
-    `ranked` is for a sampler that learns from completed trials only, where few complete: it is
-    shown every trial that was measured as completed, with a rank for a score. See `_as_ranks`.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__(_Writer(file))
-        self.ranked = False
         self._standings: dict[int, _Standing] = {}  # by number
         self._ranked: list[tuple[_Standing, int]] = []  # ascending, with the number
         self._latest: list[int] = []  # numbers, ascending
         self._ended: dict[int, FrozenTrial] = {}  # by number
         self._shown: list[FrozenTrial] | None = None  # of those; None where it has to be found out
         self._open: dict[int, None] = {}  # ids of trials that wait or run, in order
+        self._waiting: set[int] = set()  # ids
         for trial in self.all_trials():
             if trial.state.is_finished():
                 self._end(trial)
             else:
                 self._open[trial._trial_id] = None
+                if trial.state == TrialState.WAITING:
+                    self._waiting.add(trial._trial_id)
 
     def all_trials(self) -> list[FrozenTrial]:
         """Every trial, by number."""
@@ -61,20 +58,20 @@ class SearchJournal(JournalStorage):
     @property
     def waiting(self) -> bool:
         """Whether a trial is enqueued."""
-        return any(self.get_trial(number).state == TrialState.WAITING for number in self._open)
+        return bool(self._waiting)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """What a sampler is to see, by number."""
+        if states == (TrialState.WAITING,) and not self._waiting:
+            return []  # which is asked for with every new trial
         if self._shown is None:
             best = {number for _, number in self._ranked[-_BEST:]}
             self._shown = [self._ended[n] for n in sorted(best | {*self._latest[-_LATEST:]})]
         under_way = [self.get_trial(id) for id in self._open]
         others = [trial for trial in under_way if trial.number not in self._ended]
         shown = sorted([*self._shown, *others], key=lambda trial: trial.number)
-        if self.ranked:
-            shown = _as_ranks(shown)
         return [trial for trial in shown if states is None or trial.state in states]
 
     def show_earlier(self, trials: Iterable[FrozenTrial]) -> None:
@@ -95,12 +92,15 @@ class SearchJournal(JournalStorage):
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         created = super().create_new_trial(study_id, template_trial)
         self._open[created] = None
+        if template_trial is not None and template_trial.state == TrialState.WAITING:
+            self._waiting.add(created)
         return created
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         changed = super().set_trial_state_values(trial_id, state, values)
+        self._waiting.discard(trial_id)
         if state.is_finished():
             del self._open[trial_id]
             self._end(self.get_trial(trial_id))
@@ -131,26 +131,6 @@ def _standing(trial: FrozenTrial) -> _Standing:
     if trial.state == TrialState.COMPLETE:
         return (True, 0, trial.value or 0.0)
     return (False, -1, 0.0) if step is None else (False, step, trial.intermediate_values[step])
-
-
-def _as_ranks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that ended with a measurement as completed ones, and those that have not ended.
-
-    Their scores stand for their order alone, which is TPE's: scores of different epochs are no
-    equals. The score of the one at rank r of n, from 0, is the standard normal's quantile at
-    (r + 1/2) / n (normal scores; Salinas et al. 2020, arXiv 1909.13595, use them for the same).
-    """
-    ended = [trial for trial in trials if trial.state.is_finished() and trial.intermediate_values]
-    order = sorted(map(_standing, ended))
-    shown = [trial for trial in trials if not trial.state.is_finished()]
-    for trial in ended:
-        standing = _standing(trial)
-        rank = (bisect_left(order, standing) + bisect_right(order, standing) - 1) / 2  # of equals
-        ranked = copy.copy(trial)
-        ranked.state = TrialState.COMPLETE
-        ranked.values = [_NORMAL.inv_cdf((rank + 0.5) / len(order))]
-        shown.append(ranked)
-    return sorted(shown, key=lambda trial: trial.number)
 
 
 class _Writer(BaseJournalBackend):

@@ -74,7 +74,6 @@ class Ledger:
             self._optuna.set_user_attr(STEPS_PER_EPOCH, self._clock.steps_per_epoch)
         self.earlier = Earlier.of(study, folder)
         self._journal.show_earlier(self.earlier.trials(study.space, self._clock))
-        self._journal.ranked = study.sampler == "gp" and bool(self.rungs.levels)
         self._proposals = Proposals(study, self._optuna, storage, self.earlier.best())
         self.records: dict[str, Record] = {}
         self.trials = study.trials

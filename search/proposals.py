@@ -36,7 +36,7 @@ class Proposals:
         wished: Iterable[Mapping[str, Value]] = (),
     ) -> None:
         self._study, self._optuna, self._journal = study, optuna_study, journal
-        self._make_sampler = make_sampler(study.sampler)
+        self._make_sampler = make_sampler(study)
         self._had: set[str] = set()
         space = study.space
         known = chain((space.point({}), space.point(REPORT)), wished)

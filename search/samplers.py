@@ -1,4 +1,4 @@
-"""Who proposes configurations: Optuna's samplers, as a study of one process asks them."""
+"""Who proposes configurations, as a study of one process asks them: Optuna's samplers, and ours."""
 
 from __future__ import annotations
 
@@ -10,38 +10,32 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 
+from search.curve_sampler import CurveSampler
+from spaces import StudyFile
+
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def make_sampler(name: str) -> Callable[[int], BaseSampler]:
+def make_sampler(study: StudyFile) -> Callable[[int], BaseSampler]:
     """Gives the sampler of a trial from the trial's own seed: as if made anew for each, so that it
     draws the same whether or not the search was interrupted before it."""
-    if name == "gp":
-        return gaussian_process
-    if name == "tpe":
-        return parzen_estimators(0).seeded
+    if study.sampler == "gp":
+        return CurveSampler(study).seeded
+    if study.sampler == "tpe":
+        return parzen_estimators().seeded
     return lambda seed: RandomSampler(seed=seed)  # the points of a grid are all enqueued
 
 
-def parzen_estimators(seed: int) -> ParzenEstimators:
+def parzen_estimators() -> ParzenEstimators:
     """TPE, multivariate and grouped: it learns from pruned trials too, ranked by how far they
     got."""
     with _experimental():
-        return ParzenEstimators(seed=seed, multivariate=True, group=True, constant_liar=True)
-
-
-def gaussian_process(seed: int) -> GPSampler:
-    """A Gaussian process over the factors that are always active; for the others, which it has no
-    notion of, TPE."""
-    with _experimental():
-        return _GaussianProcess(
-            seed=seed, independent_sampler=parzen_estimators(seed), warn_independent_sampling=False
-        )
+        return ParzenEstimators(multivariate=True, group=True, constant_liar=True)
 
 
 class ParzenEstimators(TPESampler):
@@ -105,22 +99,6 @@ class ParzenEstimators(TPESampler):
                 for name, distribution in ended.distributions.items()
             }
         return self._known[ended.number]
-
-
-class _GaussianProcess(GPSampler):
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """The parameters that all completed trials have."""
-        completed = study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if not completed:
-            return {}
-        common = set.intersection(*(set(trial.params) for trial in completed))
-        return {
-            name: distribution
-            for name, distribution in sorted(completed[0].distributions.items())
-            if name in common and not distribution.single()
-        }
 
 
 @contextmanager

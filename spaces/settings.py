@@ -48,12 +48,12 @@ class SearchSettings:
 
     sampler: str = key(
         "auto",
-        Choice(("auto", "tpe", "gp", "random", "grid")),
-        "who proposes configurations: Optuna's TPE (multivariate, grouped), its Gaussian process "
-        "(where trials are stopped, of their ranks: how far they got, then their scores), chance, "
-        "or every one of a categorical space in order; auto is grid where search.trials are enough "
-        "for one, else tpe",
-        source="Bergstra et al. 2011; Watanabe 2023; Salinas et al. 2020",
+        Choice(("auto", "gp", "tpe", "random", "grid")),
+        "who proposes configurations: a Gaussian process over configurations and epochs, which "
+        "learns from the scores of stopped and running trials what they would have come to; "
+        "Optuna's TPE (multivariate, grouped); chance; or every one of a categorical space in "
+        "order; auto is grid where search.trials are enough for one, else gp",
+        source="Klein et al. 2020; Bergstra et al. 2011; Watanabe 2023",
     )
     scheduler: str = key(
         "asha",

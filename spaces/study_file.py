@@ -73,11 +73,11 @@ class StudyFile:
         """Who proposes configurations: `search.sampler`, or what it stands for as "auto".
 
         A categorical space that can be run whole needs no model of what was not run. For all
-        others TPE is the one that learns from stopped trials as well and knows of conditions.
+        others the Gaussian process finds the best soonest: benchmarks/efficiency.py.
         """
         if self.search.sampler != "auto":
             return self.search.sampler
-        return "grid" if self._configurations <= self.search.trials else "tpe"
+        return "grid" if self._configurations <= self.search.trials else "gp"
 
     @property
     def trials(self) -> int:

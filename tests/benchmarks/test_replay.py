@@ -131,7 +131,7 @@ def methods() -> dict[str, Method]:
 def test_real_searches_run_and_stop_what_is_bad(name: str) -> None:
     landscape = Synthetic(STUDY.space, EPOCHS)
     if name == "ablatune":
-        with ours(STUDY, "tpe", "asha", seed=1, default_first=True) as method:
+        with ours(STUDY, "gp", "asha", seed=1, default_first=True) as method:
             trace = replay(method, landscape, repetition=1, workers=2, epochs=80)
     else:
         trace = replay(methods()[name], landscape, repetition=1, workers=2, epochs=80)

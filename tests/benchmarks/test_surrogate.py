@@ -9,7 +9,7 @@ import pytest
 from benchmarks import synthetic_curves
 from benchmarks.curves import read_curves, replayed_study
 from benchmarks.points import random_point
-from benchmarks.surrogate import Features, Surrogate, measured_noise
+from benchmarks.surrogate import Surrogate, measured_noise
 from benchmarks.synthetic_curves import Synthetic
 
 STUDY = replayed_study("paper16-continuous", 9, 256)
@@ -42,13 +42,3 @@ def test_noise_is_measured_where_it_was_put(file: Path) -> None:
     noise = measured_noise(read_curves(file))
     assert noise.evaluation == pytest.approx(Synthetic.noise.evaluation, rel=0.3)
     assert noise.run == pytest.approx(Synthetic.noise.run, abs=0.002)
-
-
-def test_features_tell_any_two_points_apart_and_know_conditions() -> None:
-    features = Features(STUDY.space)
-    random = np.random.default_rng(0)
-    points = [random_point(STUDY.space, random) for _ in range(50)]
-    rows = [features(point) for point in points]
-    assert len({row.tobytes() for row in rows}) == 50
-    assert all(((row >= 0) & (row <= 1)).all() for row in rows)
-    assert len({len(row) for row in rows}) == 1

@@ -16,10 +16,8 @@ from search.distributions import decode, distributions, encode, suggest, values_
 from search.journal import SearchJournal
 from search.records import open_journal, read_records
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
-from tests.points import points
-from tests.points import values_of as values_in
+from tests.points import points, spaces
 
-WEIGHTS = [[0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [1, 0, 0]]
 FREE = {
     "loss_weighting": ["equal", "tuned"],
     "loss_weights": "free",
@@ -30,34 +28,6 @@ FREE = {
     "batch_size": {"low": 8, "high": 64, "log": True},
     "max_length": [32, 64],
 }
-
-
-@st.composite
-def spaces(draw: st.DrawFn) -> Space:
-    """A space of any declared factors over parts of their domains, the others fixed anywhere."""
-    table: dict[str, Any] = {}
-    for name, factor in factors().items():
-        if not factor.searchable or not draw(st.booleans(), label=f"{name} is free"):
-            continue
-        match factor.domain:
-            case Choice(options):
-                listed = st.lists(st.sampled_from(options), min_size=1, unique_by=repr)
-                table[name] = draw(listed)
-            case Interval(low, high) | IntInterval(low, high):
-                kind = st.floats if isinstance(factor.domain, Interval) else st.integers
-                ends = draw(st.tuples(kind(low, high), kind(low, high)))
-                table[name] = {"low": min(ends), "high": max(ends)}
-            case Simplex():
-                table[name] = draw(st.sampled_from(["free", WEIGHTS]))
-    for name, factor in reversed(factors().items()):
-        for condition in factor.when if name in table else ():
-            allowed = table.setdefault(condition.factor, [])
-            if not set(allowed) & set(condition.among):
-                allowed.append(draw(st.sampled_from(condition.among)))
-    for name, factor in factors().items():
-        if name not in table and draw(st.booleans(), label=f"{name} is set"):
-            table[name] = draw(values_in(factor.domain))
-    return Space.parse(table, "here")
 
 
 def assert_same(actual: dict[str, Value], expected: dict[str, Value]) -> None:
@@ -177,7 +147,7 @@ def test_types_survive_the_journal(tmp_path: Path) -> None:
         "jaccard": [False, True],
         "trainable_layers": ["all", 1, 2],
         "loss_weighting": "tuned",
-        "loss_weights": WEIGHTS,
+        "loss_weights": [[0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [1, 0, 0]],
         "dropout": [0, 0.5],
         "batch_size": {"low": 8, "high": 8},
     }

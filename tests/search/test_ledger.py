@@ -347,7 +347,7 @@ def test_a_trial_stopped_before_its_end_was_told_is_not_run_again(open_ledger: O
     assert again.next() is None
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
 def test_a_restarted_search_proposes_what_an_uninterrupted_one_would(
     open_ledger: Open, sampler: str
 ) -> None:

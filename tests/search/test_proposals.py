@@ -57,7 +57,7 @@ def assert_all_different(configurations: list[Mapping[str, Value]]) -> None:
     assert len({repr(configuration) for configuration in configurations}) == len(configurations)
 
 
-@pytest.mark.parametrize("sampler", ["auto", "tpe", "random", "grid"])
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "gp", "random", "grid"])
 def test_a_categorical_space_is_run_once_and_whole(tmp_path: Path, sampler: str) -> None:
     study = study_of(CATEGORICAL, sampler=sampler, trials=100)
     assert study.trials == 18
@@ -89,7 +89,7 @@ class Stubborn(RandomSampler):
 def test_where_the_sampler_insists_something_new_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stubborn(_: str) -> Callable[[int], BaseSampler]:
+    def stubborn(_: StudyFile) -> Callable[[int], BaseSampler]:
         return lambda seed: Stubborn(seed=seed)
 
     monkeypatch.setattr(search.proposals, "make_sampler", stubborn)
@@ -157,8 +157,8 @@ def test_the_report_s_recipe_is_a_point_of_the_whole_declaration() -> None:
 
 def test_auto_is_a_grid_where_the_trials_are_enough_for_one() -> None:
     assert study_of(CATEGORICAL, trials=18).sampler == "grid"
-    assert study_of(CATEGORICAL, trials=17).sampler == "tpe"
-    assert study_of({"warmup": "free"}, trials=1000).sampler == "tpe"
+    assert study_of(CATEGORICAL, trials=17).sampler == "gp"
+    assert study_of({"warmup": "free"}, trials=1000).sampler == "gp"
     assert study_of(CATEGORICAL, sampler="random", trials=18).sampler == "random"
 
 
@@ -173,7 +173,7 @@ def test_a_search_that_becomes_a_grid_runs_what_is_left(tmp_path: Path) -> None:
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.randoms(use_true_random=False), st.sampled_from(["tpe", "random"]))
+@given(st.randoms(use_true_random=False), st.sampled_from(["tpe", "gp", "random"]))
 def test_no_configuration_comes_twice_in_any_categorical_space(
     tmp_path_factory: pytest.TempPathFactory, draw: random.Random, sampler: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""The samplers, on a journal: what TPE proposes, and what a Gaussian process may learn from."""
+"""The samplers, on a journal: what TPE proposes, and that a Gaussian process learns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import optuna
@@ -17,7 +16,7 @@ from optuna.trial import TrialState
 from search.distributions import suggest
 from search.journal import SearchJournal
 from search.ledger import Ledger
-from search.samplers import make_sampler
+from search.samplers import parzen_estimators
 from search.study_folder import StudyFolder
 from spaces import Space, parse_study
 
@@ -63,7 +62,7 @@ def proposed(file: Path, sampler: Callable[[int], BaseSampler], trials: int) -> 
 
 
 def test_tpe_proposes_what_optuna_s_does(tmp_path: Path) -> None:
-    ours = proposed(tmp_path / "ours", make_sampler("tpe"), 60)
+    ours = proposed(tmp_path / "ours", parzen_estimators().seeded, 60)
     assert ours == proposed(tmp_path / "stock", stock, 60)
     assert len({str(values) for values in ours}) == 60
 
@@ -104,39 +103,3 @@ def test_a_gaussian_process_learns_where_few_trials_complete(
     late = found[10:]
     assert sum(abs(warmup - 0.4) < 0.05 for warmup in late) >= 6, found
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_gaussian_process_is_told_ranks_where_trials_are_stopped(tmp_path: Path) -> None:
-    journal = SearchJournal(tmp_path / "journal")
-    journal.ranked = True
-    study = optuna.create_study(storage=journal, direction="maximize")
-
-    def add(values: dict[int, float], state: TrialState) -> None:
-        trial = study.ask()
-        trial.suggest_float("x", 0, 1)
-        for step, value in values.items():
-            trial.report(value, step)
-        if state != TrialState.RUNNING:
-            study.tell(trial, max(values.values()) if state == TrialState.COMPLETE else None, state)
-
-    add({1: 0.9}, TrialState.PRUNED)
-    add({1: 0.1, 3: 0.2, 9: 0.3}, TrialState.COMPLETE)
-    add({1: 0.4, 3: 0.5}, TrialState.PRUNED)
-    add({1: 0.4}, TrialState.RUNNING)
-    add({}, TrialState.PRUNED)
-    add({1: 0.4}, TrialState.FAIL)
-    add({1: 0.4, 3: 0.5}, TrialState.PRUNED)
-    study.enqueue_trial({"x": 0.5})
-
-    shown = {t.number: (t.state, t.value) for t in study.get_trials(deepcopy=False)}
-
-    quantile = NormalDist().inv_cdf
-    assert shown == {
-        0: (TrialState.COMPLETE, quantile(1 / 8)),  # the lowest: it got as far as the first rung
-        1: (TrialState.COMPLETE, quantile(7 / 8)),
-        2: (TrialState.COMPLETE, 0.0),
-        3: (TrialState.RUNNING, None),
-        6: (TrialState.COMPLETE, 0.0),
-        7: (TrialState.WAITING, None),
-    }
-    assert [t.value for t in journal.all_trials()][:3] == [0.9, 0.3, 0.5]  # in the file, the truth

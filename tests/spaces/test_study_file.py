@@ -123,7 +123,7 @@ def test_a_file_that_is_not_toml_is_one_sentence(file: Path, content: bytes) -> 
             {"search": {"trials": 0}},
             r"mine\.toml \[search\]: trials must be an integer from 1 to 1000000, but it is 0\.",
         ),
-        ({"search": {"sampler": "tep"}}, 'must be one of "auto", "tpe", .*, but it is "tep"'),
+        ({"search": {"sampler": "tep"}}, 'must be one of "auto", "gp", .*, but it is "tep"'),
         ({"space": {"poling": "cls"}}, r"'poling' in mine\.toml \[space\]; did you mean 'pooling'"),
         ({"data": {"path": 3}}, "path must be .*a folder with the CS 224N files, but it is 3"),
         ({"search": {"grace_epochs": 5}, "space": {"epochs": 4}}, "grace_epochs .*, but 5 > 4"),

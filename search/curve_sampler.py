@@ -1,0 +1,211 @@
+"""Proposes the configurations that a model of all learning curves expects most of."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import norm
+from threadpoolctl import ThreadpoolController
+
+from search.clock import Clock
+from search.curve_model import FULL_BUDGET, CurveModel, Observations, fitted
+from search.features import Features
+from search.rungs import Rungs
+from spaces import StudyFile
+
+_AT_RANDOM = 4  # measured trials before the model's first proposal
+_FITTED = 160  # observations that hyperparameters are fitted to, at most
+_PENDING = 250  # trials without a score, the latest, that proposals keep away from
+_DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
+_WIDTHS = (0.2, 0.1, 0.05)  # how far those are, round by round
+_SHARE = 8  # as many proposals are made at once as an eighth of the trials that run
+
+
+class CurveSampler(BaseSampler):
+    """Of many candidates the one with the greatest expected improvement at the full budget on the
+    best that the model knows of (Jones et al. 1998).
+
+    Trials that run count with what they have reported; those that have reported nothing as if they
+    came to what is expected of them. Of a large search's trials many run and report at any moment:
+    there the proposals of one model are made in advance, each as if those before it ran.
+    """
+
+    def __init__(self, study: StudyFile) -> None:
+        search, clock = study.search, Clock.meeting(study.search.grace_epochs)
+        self._features = Features(study.space)
+        self._threads = ThreadpoolController()  # on small matrices they only wait for each other
+        rungs = Rungs.geometric(search.grace_epochs, search.reduction_factor, study.epochs)
+        self._rungs = {clock.step(level) for level in rungs.levels}
+        self._factor, self._steps = search.reduction_factor, clock.step(study.epochs)
+        self._rows: dict[int, np.ndarray] = {}  # of trials that have ended, by number
+        self._advance: deque[np.ndarray] = deque()
+        self._refused: tuple[int, list[np.ndarray]] = -1, []  # a trial's earlier proposals
+
+    def seeded(self, seed: int) -> CurveSampler:
+        """Itself, drawing what a new one with this seed draws."""
+        self._random = np.random.default_rng(seed)
+        self._independent = RandomSampler(seed=seed)
+        return self
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All parameters: those that are not active at a proposal are left out of it."""
+        return self._features.parameters
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        number, refused = self._refused
+        refused = refused if number == trial.number else []
+        with self._threads.limit(limits=1, user_api="blas"):
+            row = self._proposed(study, trial, refused)
+        self._refused = trial.number, [*refused, row]
+        return self._features.point(row)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def _proposed(
+        self, study: optuna.Study, asking: FrozenTrial, refused: list[np.ndarray]
+    ) -> np.ndarray:
+        if self._advance:
+            return self._advance.popleft()
+        trials = [
+            trial
+            for trial in study._get_trials(deepcopy=False, use_cache=True)
+            if trial.number != asking.number and trial.params
+        ]
+        running = sum(not trial.state.is_finished() for trial in trials)
+        count = max(1, running // _SHARE)
+        measured = [trial for trial in trials if trial.intermediate_values]
+        if len(measured) < _AT_RANDOM:
+            self._advance.extend(self._features.drawn(count, self._random))
+            return self._advance.popleft()
+        pending = [t for t in trials if not t.intermediate_values and not t.state.is_finished()]
+        model = self._model(measured, pending[-_PENDING:])
+        tried = np.stack([*map(self._row, trials), *refused])
+        self._advance.extend(self._best(model, tried, count))
+        return self._advance.popleft()
+
+    def _model(self, measured: Sequence[FrozenTrial], pending: Sequence[FrozenTrial]) -> CurveModel:
+        groups = self._features.groups
+        seen = self._observations(measured)
+        some = np.unique(np.linspace(0, len(seen) - 1, _FITTED).round().astype(int))
+        given = fitted(seen[some], groups)
+        model = CurveModel(seen, groups, given)
+        if not pending:
+            return model
+        features = self._features.features(np.stack([self._row(trial) for trial in pending]))
+        expected, _ = model.predict(features)
+        return CurveModel(
+            Observations(
+                np.concatenate([seen.features, features]),
+                np.append(seen.times, np.full(len(pending), FULL_BUDGET)),
+                np.append(seen.runs, [trial.number for trial in pending]),
+                np.append(seen.scores, expected),
+            ),
+            groups,
+            given,
+        )
+
+    def _observations(self, measured: Sequence[FrozenTrial]) -> Observations:
+        """At the rungs, and the last one of each trial."""
+        found = [
+            (self._row(trial), self._time(trial, step), trial.number, score)
+            for trial in measured
+            for step, score in trial.intermediate_values.items()
+            if step in self._rungs or step == trial.last_step
+        ]
+        rows, times, runs, scores = map(np.array, zip(*found, strict=True))
+        return Observations(self._features.features(rows), times, runs, scores)
+
+    def _time(self, trial: FrozenTrial, step: int) -> float:
+        """In rungs. A trial that ended itself has come to what it would come to."""
+        if trial.state == TrialState.COMPLETE and step == trial.last_step:
+            return FULL_BUDGET
+        return math.log(step / self._steps, self._factor)
+
+    def _row(self, trial: FrozenTrial) -> np.ndarray:
+        if trial.number in self._rows:
+            return self._rows[trial.number]
+        row = self._features.row(trial.params)
+        if trial.state.is_finished():
+            self._rows[trial.number] = row
+        return row
+
+    def _best(self, model: CurveModel, tried: np.ndarray, count: int) -> list[np.ndarray]:
+        """So many rows, the first one the best of all candidates."""
+        known, _ = model.predict(self._features.features(tried))
+        rows = self._features.drawn(_DRAWN, self._random)
+        gains = self._gains(model, known.max(), rows, tried)
+        centres = np.concatenate([tried[_highest(known, _KEPT)], rows[_highest(gains, _KEPT)]])
+        for width in _WIDTHS:
+            near = self._features.near(centres, _NEAR, width, self._random)
+            rows = np.concatenate([rows, near])
+            gains = np.append(gains, self._gains(model, known.max(), near, tried))
+            centres = rows[_highest(gains, _KEPT)]
+        if count == 1:
+            return list(centres[:1])
+        best = {rows[at].tobytes(): at for at in _highest(gains, 3 * count)}  # each but once
+        rows = rows[list(best.values())]
+        return list(rows[self._in_turn(model, known.max(), rows, count)])
+
+    def _in_turn(self, model: CurveModel, known: float, rows: np.ndarray, count: int) -> list[int]:
+        """Rows' numbers, each chosen as if those before it ran."""
+        features = self._features.features(rows)
+        mean, _ = model.predict(features)
+        covariance = model.covariance(features)
+        chosen: list[int] = []
+        for _ in range(min(count, len(rows))):
+            gains = _log_improvement(mean, np.sqrt(covariance.diagonal().clip(1e-12)), known)
+            gains[chosen] = -math.inf
+            chosen.append(int(gains.argmax()))
+            column = covariance[:, chosen[-1]]
+            covariance -= np.outer(column, column) / (column[chosen[-1]] + model.run_variance)
+        return chosen
+
+    def _gains(
+        self, model: CurveModel, known: float, rows: np.ndarray, tried: np.ndarray
+    ) -> np.ndarray:
+        """(rows,) the logarithm of the expected improvement; minus infinity for what was tried."""
+        features = self._features.features(rows)
+        gains = _log_improvement(*model.predict(features), known)
+        had = {row.tobytes() for row in tried}
+        gains[[row.tobytes() in had for row in rows]] = -math.inf
+        return gains
+
+
+def _log_improvement(mean: np.ndarray, deviation: np.ndarray, known: float) -> np.ndarray:
+    """The logarithm of the expected improvement of normal distributions on a score, which ranks
+    them where the improvement itself is no longer told from 0 (Ament et al. 2023, arXiv
+    2310.20708, with the first term of its expansion far below)."""
+    z = (mean - known) / deviation
+    far = z < -6
+    close = np.where(far, 0.0, z)
+    improvement = np.log(norm.pdf(close) + close * norm.cdf(close))
+    beyond = np.where(far, z, -6.0)
+    tail = norm.logpdf(beyond) - 2 * np.log(-beyond)
+    return np.asarray(np.where(far, tail, improvement) + np.log(deviation))
+
+
+def _highest(values: np.ndarray, count: int) -> np.ndarray:
+    """Where the highest ones are, the highest first."""
+    return np.argsort(-values, kind="stable")[:count]

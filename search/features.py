@@ -1,0 +1,164 @@
+"""Points of a space as rows of numbers: to draw many at once, and for models of what they score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from search.distributions import decode, distributions
+from spaces import Domain, Space, Value, factors, toml_text
+
+
+class Features:
+    """A row has a number for each of Optuna's parameters, in order of declaration: that of an
+    option; of a number its place from 0 to 1, in the logarithm where it is sampled so; NaN where
+    the parameter is not active."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        by_factor = {name: distributions(name, domain) for name, domain in space.free.items()}
+        self.parameters: dict[str, BaseDistribution] = {
+            parameter: distribution
+            for found in by_factor.values()
+            for parameter, distribution in found.items()
+        }
+        self._sizes = np.array([_options(d) for d in self.parameters.values()], dtype=int)
+        self._options: dict[str, dict[str, int]] = {
+            name: {toml_text(option): i for i, option in enumerate(distribution.choices)}
+            for name, distribution in self.parameters.items()
+            if isinstance(distribution, CategoricalDistribution)
+        }
+        conditions = {c.factor for key in factors().values() for c in key.when}
+        ends = np.cumsum([len(found) for found in by_factor.values()])
+        self._columns = {
+            name: range(end - len(found), end)
+            for (name, found), end in zip(by_factor.items(), ends.tolist(), strict=True)
+        }
+        self._parents = {name: space.free[name] for name in space.free if name in conditions}
+        self._active: dict[tuple[float, ...], np.ndarray] = {}  # by the parents' numbers
+        self.groups = np.repeat(np.arange(len(self._sizes)), np.maximum(self._sizes, 1))
+        """Of each of a row's `features`: the parameter's number."""
+
+    def row(self, parameters: Mapping[str, Value]) -> np.ndarray:
+        """float64 (parameters,): the inverse of `point`."""
+        return np.array(
+            [
+                self._number(name, distribution, parameters[name])
+                if name in parameters
+                else math.nan
+                for name, distribution in self.parameters.items()
+            ]
+        )
+
+    def point(self, row: np.ndarray) -> dict[str, Value]:
+        """The active parameters' values."""
+        return {
+            name: _value(distribution, number)
+            for (name, distribution), number in zip(
+                self.parameters.items(), row.tolist(), strict=True
+            )
+            if not math.isnan(number)
+        }
+
+    def drawn(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """float64 (count, parameters): each parameter uniform over its domain, as it is sampled."""
+        return self.at(random.random((count, len(self._sizes))))
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Points of the unit cube as rows."""
+        options = np.minimum(np.floor(places * self._sizes), self._sizes - 1)
+        return self._without_inactive(np.where(self._sizes > 0, options, places))
+
+    def near(
+        self, rows: np.ndarray, count: int, width: float, random: np.random.Generator
+    ) -> np.ndarray:
+        """float64 (rows * count, parameters): each row so many times with about two parameters
+        changed, options drawn anew and numbers moved by about `width`."""
+        rows = np.repeat(rows, count, axis=0)
+        anew = random.random(rows.shape)
+        moved = np.clip(rows + width * random.standard_normal(rows.shape), 0.0, 1.0)
+        options = np.minimum(np.floor(anew * self._sizes), self._sizes - 1)
+        changed = np.where(self._sizes > 0, options, np.where(np.isnan(rows), anew, moved))
+        changes = random.random(rows.shape) < 2 / max(2, rows.shape[1])
+        return self._without_inactive(np.where(changes | np.isnan(rows), changed, rows))
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """float64 (rows, features) for a Euclidean distance: places as they are, options one-hot so
+        that two of them are a distance of 1 apart. What is not active is at the middle, or is no
+        option."""
+        columns = []
+        for size, column in zip(self._sizes, rows.T, strict=True):
+            if size:
+                columns += [math.sqrt(0.5) * (column == option) for option in range(size)]
+            else:
+                columns.append(np.where(np.isnan(column), 0.5, column))
+        return np.stack(columns, axis=1)
+
+    def _number(self, name: str, distribution: BaseDistribution, value: Value) -> float:
+        if name in self._options:
+            return self._options[name][toml_text(value)]
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        low, high = _ends(distribution)
+        scaled = math.log(value) if distribution.log else value
+        return (scaled - low) / (high - low) if high > low else 0.5
+
+    def _without_inactive(self, rows: np.ndarray) -> np.ndarray:
+        """NaN for what is not active given the rest."""
+        parents = [column for name in self._parents for column in self._columns[name]]
+        if not parents:
+            return rows
+        kinds, which = np.unique(rows[:, parents], axis=0, return_inverse=True)
+        masks = np.stack([self._mask(kind) for kind in kinds])
+        return np.where(masks[which.reshape(-1)], rows, math.nan)
+
+    def _mask(self, parents: np.ndarray) -> np.ndarray:
+        """bool (parameters,): what is active, given the numbers of the factors that decide it."""
+        key = tuple(parents.tolist())
+        if key not in self._active:
+            numbers = iter(key)
+            values: dict[str, Value] = {}
+            mask = np.zeros(len(self._sizes), dtype=bool)
+            for name, domain in self._space.free.items():
+                active = self._space.is_active(name, values)
+                mask[self._columns[name]] = active
+                if name in self._parents:
+                    number = [next(numbers) for _ in self._columns[name]]
+                    if active:
+                        values[name] = self._decoded(name, domain, number)
+            self._active[key] = mask
+        return self._active[key]
+
+    def _decoded(self, name: str, domain: Domain, numbers: list[float]) -> Value:
+        found = distributions(name, domain).items()
+        return decode(domain, {p: _value(d, n) for (p, d), n in zip(found, numbers, strict=True)})
+
+
+def _options(distribution: BaseDistribution) -> int:
+    """How many there are; none of a number."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    return 0
+
+
+def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    low, high = distribution.low, distribution.high
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)
+
+
+def _value(distribution: BaseDistribution, number: float) -> Value:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(number)]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = _ends(distribution)
+    found = low + number * (high - low)
+    found = math.exp(found) if distribution.log else found
+    found = min(max(found, distribution.low), distribution.high)
+    return round(found) if isinstance(distribution, IntDistribution) else found

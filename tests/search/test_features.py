@@ -1,0 +1,77 @@
+"""Points of any space as rows of numbers, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.distributions import encode, values_of
+from search.features import Features
+from spaces import Space
+from tests.points import assert_near, points, spaces
+
+
+def assert_of_the_space(space: Space, features: Features, rows: np.ndarray) -> None:
+    for row in rows:
+        values = values_of(space, features.point(row))
+        assert space.check(values, "here") == values  # the active factors, and no other
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_a_point_comes_back_from_its_row(data: st.DataObject) -> None:
+    space = data.draw(spaces())
+    point, features = data.draw(points(space)), Features(space)
+    row = features.row(encode(space, point))
+    assert_near(values_of(space, features.point(row)), point)
+
+
+@settings(max_examples=50, deadline=None)
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_what_is_drawn_and_what_is_near_is_in_the_space(space: Space, seed: int) -> None:
+    features, random = Features(space), np.random.default_rng(seed)
+    drawn = features.drawn(5, random)
+    assert_of_the_space(space, features, drawn)
+    assert_of_the_space(space, features, features.near(drawn, 3, 0.2, random))
+
+
+def test_draws_are_uniform_and_near_ones_are_near() -> None:
+    space = Space.parse(
+        {"pooling": ["mean", "cls"], "encoder_learning_rate": {"low": 1e-6, "high": 1e-2}}, "here"
+    )
+    features, random = Features(space), np.random.default_rng(0)
+    centre = features.row({"pooling": "cls", "encoder_learning_rate": 1e-4})[None]
+    drawn, near = features.drawn(1000, random), features.near(centre, 1000, 0.1, random)
+    rates, options = {}, {}
+    for name, rows in {"drawn": drawn, "near": near}.items():
+        found = [features.point(row) for row in rows]
+        rates[name] = np.log10([point["encoder_learning_rate"] for point in found])
+        options[name] = np.mean([point["pooling"] == "cls" for point in found])
+    assert abs(rates["drawn"].mean() + 4) < 0.2
+    assert rates["drawn"].min() < -5.9
+    assert rates["drawn"].max() > -2.1
+    assert abs(options["drawn"] - 0.5) < 0.1
+    assert 0.3 < rates["near"].std() < 0.5  # a tenth of four powers of ten
+    assert 0.4 < options["near"] < 0.6  # of two parameters, both are drawn anew
+
+
+def test_options_are_one_apart_and_what_is_inactive_is_at_the_middle() -> None:
+    space = Space.parse(
+        {"loss_weighting": ["equal", "report", "tuned"], "loss_weights": "free"}, "here"
+    )
+    features = Features(space)
+    equal, report, tuned = features.features(
+        np.stack(
+            [
+                features.row({"loss_weighting": "equal"}),
+                features.row({"loss_weighting": "report"}),
+                features.row(
+                    {"loss_weighting": "tuned", "loss_weights.0": 0.0, "loss_weights.1": 0.5}
+                ),
+            ]
+        )
+    )
+    assert features.groups.tolist() == [0, 0, 0, 1, 2]
+    assert np.isclose(np.linalg.norm(equal - report), 1)
+    assert np.isclose(np.linalg.norm(equal - tuned), np.hypot(1, 0.5))
