@@ -30,7 +30,11 @@ UPDATES = 64  # of an epoch
 
 
 @pytest.fixture
-def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home]:
+def home(
+    tiny_tables: Callable[..., dict[str, dict[str, Any]]], request: pytest.FixtureRequest
+) -> Iterator[Home]:
+    """A search of two trials side by side, or, asked for by parameter, of one in two processes."""
+    processes = getattr(request, "param", 1)
     # Not tmp_path: the names of Ray's sockets below it would be too long.
     with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
         path = Path(name).resolve()
@@ -43,7 +47,7 @@ def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home
                 "encoder_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
             },
             search={"trials": TRIALS, "scheduler": "none", "sampler": "random"},
-            resources={"concurrent": 2},
+            resources={"concurrent": 2 // processes, "processes": processes},
         )
         file = path / "study.toml"
         file.write_text(tomli_w.dumps(tables))
@@ -111,6 +115,7 @@ def status(home: Home) -> dict[str, Any]:
     return state
 
 
+@pytest.mark.parametrize("home", [1, 2], indirect=True, ids=["1 process", "2 processes"])
 def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None:
     with search(home) as process:
         wait_for(lambda: some_are_under_way(home, ended=1), process)
