@@ -82,8 +82,7 @@ class PCGrad:
             for number, term in enumerate(terms)
         ]
         columns = list(zip(*by_task, strict=True))  # of each parameter, its gradient in each task
-        shared = [c for c in columns if sum(gradient is not None for gradient in c) > 1]
-        coefficients = project(_products(shared), (self._seed, update))
+        coefficients = project(_products(columns), (self._seed, update))
         for parameter, gradients in zip(parameters, columns, strict=True):
             found = [(g, c) for g, c in zip(gradients, coefficients, strict=True) if g is not None]
             if len(found) > 1:
@@ -115,16 +114,19 @@ def _over_processes(gradients: Sequence[Tensor], accelerator: Accelerator) -> Se
     return [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
 
 
-def _products(shared: Sequence[Sequence[Tensor | None]]) -> list[list[float]]:
-    """The scalar products of every two tasks' gradients, (tasks, tasks); None counts as zero."""
+def _products(columns: Sequence[Sequence[Tensor | None]]) -> list[list[float]]:
+    """The scalar products of every two tasks' gradients, (tasks, tasks), over the parameters that
+    more than one task trains; None counts as zero."""
     totals: dict[tuple[int, int], Tensor] = {}
-    for gradients in shared:
+    for gradients in columns:
+        if sum(gradient is not None for gradient in gradients) < 2:
+            continue
         for i, first in enumerate(gradients):
             for j, second in enumerate(gradients[: i + 1]):
                 if first is not None and second is not None:
                     product = torch.dot(first.flatten(), second.flatten())
                     totals[i, j] = totals[i, j] + product if (i, j) in totals else product
-    tasks = range(len(shared[0]) if shared else 0)
+    tasks = range(len(columns[0]))
     values = {place: float(total) for place, total in totals.items()}
     return [[values.get((max(i, j), min(i, j)), 0.0) for j in tasks] for i in tasks]
 

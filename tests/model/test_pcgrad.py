@@ -92,6 +92,13 @@ def test_only_what_several_tasks_train_is_projected(accelerator: Accelerator) ->
     assert {name: g.tolist() for name, g in found.items() if g is not None} == expected
 
 
+def test_where_tasks_share_nothing_it_is_the_plain_gradient(accelerator: Accelerator) -> None:
+    network = nn.ParameterDict({name: nn.Parameter(torch.zeros(1)) for name in ("a", "b")})
+    PCGrad(network, accelerator, seed=0)([3 * network["a"].sum(), -5 * network["b"].sum()], 0)
+    found = [p.grad.item() for p in network.values() if p.grad is not None]
+    assert found == [3.0, -5.0]
+
+
 def gradients(
     config: Config, corpus: Corpus, pretrained: Pretrained, to: Accelerator
 ) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ EXAMPLES: list[Mapping[str, Value]] = [
     {"pair_encoding": "joint", "smart": True, "bregman": True, "gradient_surgery": "pcgrad"},
     {"lora_rank": 4, "layer_decay": 0.7, "unfreezing": "gradual", "bregman": True},
     {"trainable_layers": "none", "pooling": "attention", "loss_weighting": "uncertainty"},
+    {"trainable_layers": "none", "shared_pair_head": False, "gradient_surgery": "pcgrad"},
     {"reinitialized_layers": 6, "sampling": "annealed", "loss_weighting": "dynamic"},
 ]
 
@@ -53,6 +54,7 @@ def deep(pretrained: Pretrained) -> Pretrained:
 @example(EXAMPLES[1])
 @example(EXAMPLES[2])
 @example(EXAMPLES[3])
+@example(EXAMPLES[4])
 def test_any_configuration_trains_all_of_itself_and_goes_on_as_it_would_have(
     fit: Fit, deep: Pretrained, accelerator: Accelerator, point: Mapping[str, Value]
 ) -> None:
