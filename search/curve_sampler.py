@@ -26,6 +26,7 @@ _FITTED = 160  # observations that hyperparameters are fitted to, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
 _WIDTHS = (0.2, 0.1, 0.05)  # how far those are, round by round
+_DOUBT = 1.5  # times the model's deviations, which leave out that its hyperparameters are guesses
 _SHARE = 8  # as many proposals are made at once as an eighth of the trials that run
 
 
@@ -175,7 +176,8 @@ class CurveSampler(BaseSampler):
         covariance = model.covariance(features)
         chosen: list[int] = []
         for _ in range(min(count, len(rows))):
-            gains = _log_improvement(mean, np.sqrt(covariance.diagonal().clip(1e-12)), known)
+            deviation = np.sqrt(covariance.diagonal().clip(1e-12))
+            gains = _log_improvement(mean, _DOUBT * deviation, known)
             gains[chosen] = -math.inf
             chosen.append(int(gains.argmax()))
             column = covariance[:, chosen[-1]]
@@ -187,7 +189,8 @@ class CurveSampler(BaseSampler):
     ) -> np.ndarray:
         """(rows,) the logarithm of the expected improvement; minus infinity for what was tried."""
         features = self._features.features(rows)
-        gains = _log_improvement(*model.predict(features), known)
+        mean, deviation = model.predict(features)
+        gains = _log_improvement(mean, _DOUBT * deviation, known)
         had = {row.tobytes() for row in tried}
         gains[[row.tobytes() in had for row in rows]] = -math.inf
         return gains
