@@ -27,6 +27,7 @@ _COLOURS = (
     "#6d6875",
     "#222222",
 )
+_FAINT, _GOAL = 'stroke="#e5e5e5"', 'stroke="#444" stroke-dasharray="5 4"'
 _LOWEST = 1e-4
 _POINTS = 160
 
@@ -57,19 +58,21 @@ def write_figure(
         f'<text x="{_LEFT}" y="22" font-size="14">{escape(title)}</text>',
     ]
     for tick in _ticks(1, epochs):
-        parts.append(_line(x(tick), _TOP, x(tick), _BOTTOM, "#e5e5e5"))
+        parts.append(_line(x(tick), _TOP, x(tick), _BOTTOM, _FAINT))
         parts.append(_text(x(tick), _BOTTOM + 18, f"{tick:g}", "middle"))
     for tick in _ticks(_LOWEST, top):
-        parts.append(_line(_LEFT, y(tick), _RIGHT, y(tick), "#e5e5e5"))
+        parts.append(_line(_LEFT, y(tick), _RIGHT, y(tick), _FAINT))
         parts.append(_text(_LEFT - 6, y(tick) + 4, f"{100 * tick:g}", "end"))
-    parts.append(_line(_LEFT, y(HALF_A_POINT), _RIGHT, y(HALF_A_POINT), "#444", 'dash="5 4"'))
+    parts.append(_line(_LEFT, y(HALF_A_POINT), _RIGHT, y(HALF_A_POINT), _GOAL))
     parts.append(_text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, "epochs trained in all", "middle"))
     parts.append(
         f'<text transform="translate(18 {(_TOP + _BOTTOM) / 2}) rotate(-90)" '
         'text-anchor="middle">points below the best (median)</text>'
     )
     for number, (name, curve) in enumerate(curves.items()):
-        colour, width = _COLOURS[number % len(_COLOURS)], 3 if number == 0 else 1.5
+        again, place = divmod(number, len(_COLOURS))
+        style = f'stroke="{_COLOURS[place]}" stroke-width="{3 if number == 0 else 1.5}"'
+        style += ' stroke-dasharray="6 3"' if again else ""
         steps = (
             " L".join(
                 f"{x(e):.1f} {y(before):.1f} L{x(e):.1f} {y(regret):.1f}"
@@ -79,11 +82,9 @@ def write_figure(
             else ""
         )
         if steps:
-            parts.append(
-                f'<path d="M{steps}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
-            )
+            parts.append(f'<path d="M{steps}" fill="none" {style}/>')
         row = _TOP + 10 + 20 * number
-        parts.append(_line(_RIGHT + 16, row, _RIGHT + 40, row, colour, f'width="{width}"'))
+        parts.append(_line(_RIGHT + 16, row, _RIGHT + 40, row, style))
         parts.append(_text(_RIGHT + 46, row + 4, name, "start"))
     file.write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")
 
@@ -103,13 +104,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, extra: str = "") -> str:
-    stroke = f" stroke-{extra}" if extra.startswith("width") else ""
-    dashes = f" stroke-dasharray={extra[5:]}" if extra.startswith("dash") else ""
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-        f'stroke="{colour}"{stroke}{dashes}/>'
-    )
+def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {style}/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

@@ -168,13 +168,11 @@ def compare(
         return {name: [f.result() for f in given] for name, given in futures.items()}
 
 
-def peers(names: Sequence[str]) -> list[str]:
-    """The searches that are not ours; a grid is compared on its own."""
-    return [name for name in names if name not in (*variants(), GRID, REPORT)]
-
-
-def ratio(mine: float | None, other: float | None) -> float | None:
-    return None if mine is None or other is None else mine / other
+def ratio(mine: float | None, other: float | None, epochs: int) -> str:
+    """Of epochs until there; a bound where the other one was not there after all of them."""
+    if mine is None:
+        return ""
+    return f"{mine / other:.2f}" if other is not None else f"<{mine / epochs:.2f}"
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -207,7 +205,7 @@ def show(result: Mapping[str, Any]) -> None:
     print(" " * (width + 64) + "".join(f"{epochs:>8}" for epochs in result["budgets"]))
     for name, row in found.items():
         until = "never" if row["median_epochs"] is None else f"{row['median_epochs']:g}"
-        share = ratio(found[first]["median_epochs"], row["median_epochs"])
+        share = ratio(found[first]["median_epochs"], row["median_epochs"], result["epochs"])
         driver = row["method_ms_a_trial"]
         below = [
             "-" if point["median"] is None else f"{100 * (about['best'] - point['median']):.2f}"
@@ -215,7 +213,7 @@ def show(result: Mapping[str, Any]) -> None:
         ]
         print(
             f"{name:{width}}{until:>20}{row['reached']:>6}/{row['repetitions']:<2}"
-            f"{'' if share is None else f'{share:.2f}':>8}{row['trials']:>8g}"
+            f"{share:>8}{row['trials']:>8g}"
             f"{row['busy']:>7.1%}{'' if driver is None else f'{driver:.1f}':>9}   "
             + "".join(f"{text:>8}" for text in below)
         )

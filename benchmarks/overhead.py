@@ -1,6 +1,6 @@
 """What a search costs beside the training: trials a second, CPU time a trial, and how it grows.
 
-    python -m benchmarks.overhead [--quick] [--trials 10000] [--sampler tpe] [--study quickstart]
+    python -m benchmarks.overhead [--quick] [--trials 10000] [--sampler gp] [--study quickstart]
 
 A whole study through our own driver on a local Ray with two slots: Optuna's journal, the trials'
 folders, logs and TensorBoard events, the live view drawn as on a terminal. Only the training is
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--stock-trials", type=int, help="as many as ours if left out; 0 for none")
     parser.add_argument("--runs", type=int, default=1, help="of each contender, interleaved")
-    parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe")
+    parser.add_argument("--sampler", choices=("gp", "tpe", "random"), default="gp")
     parser.add_argument("--study", default="quickstart", help="whose factors are searched")
     options = parser.parse_args()
     trials = 300 if options.quick else options.trials

@@ -50,7 +50,11 @@ def define(trial: optuna.Trial, space: Space) -> None:
 def main(arguments: Sequence[str]) -> None:
     trials, sampler, name, path = arguments
     space = load_study(name).space
-    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    samplers = {
+        "gp": optuna.samplers.GPSampler,
+        "tpe": optuna.samplers.TPESampler,
+        "random": optuna.samplers.RandomSampler,
+    }
     ends = Ends()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     os.environ[MEETING] = path

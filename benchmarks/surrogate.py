@@ -1,10 +1,11 @@
 """The curve of any configuration, interpolated between recorded ones, and the noise about it.
 
-Searchers propose any point of a space, so a table is not enough. Two regressors from a
-configuration to its whole curve compete, extremely randomised trees and a Gaussian process; the one
-with the smaller error on configurations that it was not fitted to (10-fold cross-validation) is
-used, and its error is reported. What they are fitted to are single noisy runs: the error holds the
-noise of a run too, and what they give is smoother than the truth.
+Searchers propose any point of a space, so a table is not enough. Three regressors from a
+configuration to its whole curve compete: extremely randomised trees, and Gaussian processes with a
+length scale for each feature and with one for all, which few curves of many factors can tell; the
+one with the smallest error on configurations that it was not fitted to (10-fold cross-validation)
+is used, and its error is reported. What they are fitted to are single noisy runs: the error holds
+the noise of a run too, and what they give is smoother than the truth.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Surrogate:
         y = _targets(rows, self.epochs)
         made: dict[str, Callable[[], Any]] = {
             "extra trees": _trees,
-            "Gaussian process": lambda: _gaussian_process(x.shape[1]),
+            "Gaussian process": lambda: _gaussian_process(np.ones(x.shape[1])),
+            "Gaussian process, one scale": lambda: _gaussian_process(3.0),
         }
         # Small matrices: more threads only wait for each other.
         with warnings.catch_warnings(), threadpool_limits(1):
@@ -136,8 +138,8 @@ def _trees() -> ExtraTreesRegressor:
     return ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
 
 
-def _gaussian_process(features: int) -> GaussianProcessRegressor:
-    kernel = ConstantKernel() * Matern(np.ones(features), (0.1, 100.0), nu=2.5) + WhiteKernel(0.1)
+def _gaussian_process(scales: np.ndarray | float) -> GaussianProcessRegressor:
+    kernel = ConstantKernel() * Matern(scales, (0.1, 100.0), nu=2.5) + WhiteKernel(0.1)
     return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
 
 
