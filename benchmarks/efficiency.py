@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that are started
     known = methods()
-    names = options.methods or [n for n in known if not options.quick or " gp " not in n]
+    names = options.methods or list(known)
     if unknown := [name for name in names if name not in known]:
         parser.error(f"unknown method {unknown[0]!r}; available are {', '.join(known)}")
     try:

@@ -46,9 +46,10 @@ class Ours:
 
 def variants() -> dict[str, tuple[str, str]]:
     """Sampler and scheduler by name: those that a study file has if it says nothing, then with
-    every other declared sampler, then with every other declared scheduler."""
+    every other declared sampler, then with every other declared scheduler. "auto" is the Gaussian
+    process here, which is not run twice."""
     declared = keys(SearchSettings)
-    samplers = [s for s in declared["sampler"].domain.levels or () if s != "grid"]
+    samplers = [s for s in declared["sampler"].domain.levels or () if s not in ("grid", "gp")]
     schedulers = list(declared["scheduler"].domain.levels or ())
     usual = SearchSettings()
     pairs = [(usual.sampler, usual.scheduler)]
