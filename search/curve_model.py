@@ -97,13 +97,17 @@ class CurveModel:
         self._factor = cho_factor(kernel, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, targets, check_finite=False)
 
+    def mean(self, features: np.ndarray) -> np.ndarray:
+        """(m,) configurations' expected scores at the full budget."""
+        return self._expected(self._cross(features / self._scales))
+
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of configurations' scores at the full budget, without
         what a single run adds."""
         cross = self._cross(features / self._scales)
         variance = self._prior_variance - (self._half(cross) ** 2).sum(0)
         deviation = np.sqrt(np.maximum(variance, 1e-12))
-        return self._mean + self._deviation * (cross @ self._weights), self._deviation * deviation
+        return self._expected(cross), self._deviation * deviation
 
     def covariance(self, features: np.ndarray) -> np.ndarray:
         """Of these configurations' scores at the full budget, (m, m), likewise."""
@@ -122,6 +126,9 @@ class CurveModel:
     def _prior_variance(self) -> float:
         given = self._given
         return _MEAN + given.shared + given.worth + given.course
+
+    def _expected(self, cross: np.ndarray) -> np.ndarray:
+        return np.asarray(self._mean + self._deviation * (cross @ self._weights))
 
     def _cross(self, scaled: np.ndarray) -> np.ndarray:
         given = self._given

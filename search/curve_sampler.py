@@ -23,6 +23,7 @@ from spaces import StudyFile
 
 _AT_RANDOM = 4  # measured trials before the model's first proposal
 _FITTED = 160  # observations that hyperparameters are fitted to, at most
+_KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
 _WIDTHS = (0.2, 0.1, 0.05)  # how far those are, round by round
@@ -36,7 +37,8 @@ class CurveSampler(BaseSampler):
 
     Trials that run count with what they have reported; those that have reported nothing as if they
     came to what is expected of them. Of a large search's trials many run and report at any moment:
-    there the proposals of one model are made in advance, each as if those before it ran.
+    there the proposals of one model are made in advance, each as if those before it ran, and what
+    the model knows of is thinned out, for it costs the cube of that.
     """
 
     def __init__(self, study: StudyFile) -> None:
@@ -109,13 +111,13 @@ class CurveSampler(BaseSampler):
     def _model(self, measured: Sequence[FrozenTrial], pending: Sequence[FrozenTrial]) -> CurveModel:
         groups = self._features.groups
         seen = self._observations(measured)
-        some = np.unique(np.linspace(0, len(seen) - 1, _FITTED).round().astype(int))
-        given = fitted(seen[some], groups)
+        seen = seen[_evenly(len(seen), _KNOWN)]
+        given = fitted(seen[_evenly(len(seen), _FITTED)], groups)
         model = CurveModel(seen, groups, given)
         if not pending:
             return model
         features = self._features.features(np.stack([self._row(trial) for trial in pending]))
-        expected, _ = model.predict(features)
+        expected = model.mean(features)
         return CurveModel(
             Observations(
                 np.concatenate([seen.features, features]),
@@ -154,7 +156,7 @@ class CurveSampler(BaseSampler):
 
     def _best(self, model: CurveModel, tried: np.ndarray, count: int) -> list[np.ndarray]:
         """So many rows, the first one the best of all candidates."""
-        known, _ = model.predict(self._features.features(tried))
+        known = model.mean(self._features.features(tried))
         rows = self._features.drawn(_DRAWN, self._random)
         gains = self._gains(model, known.max(), rows, tried)
         centres = np.concatenate([tried[_highest(known, _KEPT)], rows[_highest(gains, _KEPT)]])
@@ -172,7 +174,7 @@ class CurveSampler(BaseSampler):
     def _in_turn(self, model: CurveModel, known: float, rows: np.ndarray, count: int) -> list[int]:
         """Rows' numbers, each chosen as if those before it ran."""
         features = self._features.features(rows)
-        mean, _ = model.predict(features)
+        mean = model.mean(features)
         covariance = model.covariance(features)
         chosen: list[int] = []
         for _ in range(min(count, len(rows))):
@@ -207,6 +209,11 @@ def _log_improvement(mean: np.ndarray, deviation: np.ndarray, known: float) -> n
     beyond = np.where(far, z, -6.0)
     tail = norm.logpdf(beyond) - 2 * np.log(-beyond)
     return np.asarray(np.where(far, tail, improvement) + np.log(deviation))
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """So many of `count` rows at most, evenly over all of them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def _highest(values: np.ndarray, count: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import search.curve_sampler
+from search.curve_model import Observations
 from search.curve_sampler import _log_improvement
 from search.ledger import Ledger
 from search.records import Record
@@ -74,6 +75,25 @@ def test_a_large_search_gets_its_proposals_in_advance(
     late = values[100:]
     assert sum(abs(v["warmup"] - 0.4) < 0.05 for v in late) > len(late) / 2  # by chance a fifth
     assert sum(v["pooling"] == "mean" for v in late) > len(late) / 2  # by chance a third
+
+
+def test_a_long_search_thins_out_what_the_model_knows_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = []
+
+    class Counted(search.curve_sampler.CurveModel):
+        def __init__(self, seen: Observations, *given: Any) -> None:
+            known.append(len(seen))
+            super().__init__(seen, *given)
+
+    monkeypatch.setattr(search.curve_sampler, "CurveModel", Counted)
+    monkeypatch.setattr(search.curve_sampler, "_KNOWN", 40)
+    ledger = ledger_of(tmp_path / "long", SPACE, 60)
+    workers(ledger, 2)
+    assert max(known) == 41, max(known)  # and what the other worker has begun
+    late = [record.values for record in ledger.records.values()][40:]
+    assert sum(abs(v["warmup"] - 0.4) < 0.05 for v in late) > len(late) / 4  # by chance a fifth
 
 
 def test_what_was_refused_is_not_proposed_again(tmp_path: Path) -> None:
