@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from threadpoolctl import ThreadpoolController
 from search.clock import Clock
 from search.curve_model import FULL_BUDGET, CurveModel, Observations, fitted
 from search.features import Features
-from search.rungs import Rungs
 from spaces import StudyFile
 
 _AT_RANDOM = 4  # measured trials before the model's first proposal
+_OF_A_TRIAL = 10  # scores that the model is told of each, at most
 _FITTED = 160  # observations that hyperparameters are fitted to, at most
 _KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
@@ -42,12 +42,10 @@ class CurveSampler(BaseSampler):
     """
 
     def __init__(self, study: StudyFile) -> None:
-        search, clock = study.search, Clock.meeting(study.search.grace_epochs)
         self._features = Features(study.space)
         self._threads = ThreadpoolController()  # on small matrices they only wait for each other
-        rungs = Rungs.geometric(search.grace_epochs, search.reduction_factor, study.epochs)
-        self._rungs = {clock.step(level) for level in rungs.levels}
-        self._factor, self._steps = search.reduction_factor, clock.step(study.epochs)
+        self._factor = study.search.reduction_factor
+        self._steps = Clock.meeting(study.search.grace_epochs).step(study.epochs)
         self._rows: dict[int, np.ndarray] = {}  # of trials that have ended, by number
         self._advance: deque[np.ndarray] = deque()
         self._refused: tuple[int, list[np.ndarray]] = -1, []  # a trial's earlier proposals
@@ -130,12 +128,11 @@ class CurveSampler(BaseSampler):
         )
 
     def _observations(self, measured: Sequence[FrozenTrial]) -> Observations:
-        """At the rungs, and the last one of each trial."""
+        """The scores of all epochs, which tell a curve from its noise."""
         found = [
             (self._row(trial), self._time(trial, step), trial.number, score)
             for trial in measured
-            for step, score in trial.intermediate_values.items()
-            if step in self._rungs or step == trial.last_step
+            for step, score in _thinned(trial.intermediate_values)
         ]
         rows, times, runs, scores = map(np.array, zip(*found, strict=True))
         return Observations(self._features.features(rows), times, runs, scores)
@@ -167,8 +164,8 @@ class CurveSampler(BaseSampler):
             centres = rows[_highest(gains, _KEPT)]
         if count == 1:
             return list(centres[:1])
-        best = {rows[at].tobytes(): at for at in _highest(gains, 3 * count)}  # each but once
-        rows = rows[list(best.values())]
+        once = list({row.tobytes(): at for at, row in enumerate(rows)}.values())
+        rows = rows[once][_highest(gains[once], 3 * count)]
         return list(rows[self._in_turn(model, known.max(), rows, count)])
 
     def _in_turn(self, model: CurveModel, known: float, rows: np.ndarray, count: int) -> list[int]:
@@ -209,6 +206,12 @@ def _log_improvement(mean: np.ndarray, deviation: np.ndarray, known: float) -> n
     beyond = np.where(far, z, -6.0)
     tail = norm.logpdf(beyond) - 2 * np.log(-beyond)
     return np.asarray(np.where(far, tail, improvement) + np.log(deviation))
+
+
+def _thinned(scores: Mapping[int, float]) -> list[tuple[int, float]]:
+    """A trial's scores by step, in order, the first and the last one among them."""
+    told = sorted(scores.items())
+    return [told[at] for at in _evenly(len(told), _OF_A_TRIAL)]
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
