@@ -30,7 +30,7 @@ FULL_BUDGET = 0.0
 
 _MEAN = 1.0  # variance of the scores' mean; all variances are of scores that have one of 1
 _LEAST_NOISE = 1e-4  # keeps the kernel's matrix regular
-_ITERATIONS = 40
+_ITERATIONS = 10
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from spaces import StudyFile
 
 _AT_RANDOM = 4  # measured trials before the model's first proposal
 _OF_A_TRIAL = 10  # scores that the model is told of each, at most
-_FITTED = 160  # observations that hyperparameters are fitted to, at most
+_FITTED = 100  # observations that hyperparameters are fitted to, at most
 _KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each

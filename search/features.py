@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from search.distributions import decode, distributions
-from spaces import Domain, Space, Value, factors, toml_text
+from spaces import Condition, Domain, Space, Value, factors, toml_text
 
 
 class Features:
@@ -36,14 +36,11 @@ class Features:
             for name, distribution in self.parameters.items()
             if isinstance(distribution, CategoricalDistribution)
         }
-        conditions = {c.factor for key in factors().values() for c in key.when}
         ends = np.cumsum([len(found) for found in by_factor.values()])
         self._columns = {
             name: range(end - len(found), end)
             for (name, found), end in zip(by_factor.items(), ends.tolist(), strict=True)
         }
-        self._parents = {name: space.free[name] for name in space.free if name in conditions}
-        self._active: dict[tuple[float, ...], np.ndarray] = {}  # by the parents' numbers
         self.groups = np.repeat(np.arange(len(self._sizes)), np.maximum(self._sizes, 1))
         """Of each of a row's `features`: the parameter's number."""
 
@@ -112,29 +109,30 @@ class Features:
 
     def _without_inactive(self, rows: np.ndarray) -> np.ndarray:
         """NaN for what is not active given the rest."""
-        parents = [column for name in self._parents for column in self._columns[name]]
-        if not parents:
-            return rows
-        kinds, which = np.unique(rows[:, parents], axis=0, return_inverse=True)
-        masks = np.stack([self._mask(kind) for kind in kinds])
-        return np.where(masks[which.reshape(-1)], rows, math.nan)
+        active: dict[str, np.ndarray] = {}
+        mask = np.empty(rows.shape, dtype=bool)
+        for name, columns in self._columns.items():
+            mask[:, columns] = self._active(name, rows, active)[:, None]
+        return np.where(mask, rows, math.nan)
 
-    def _mask(self, parents: np.ndarray) -> np.ndarray:
-        """bool (parameters,): what is active, given the numbers of the factors that decide it."""
-        key = tuple(parents.tolist())
-        if key not in self._active:
-            numbers = iter(key)
-            values: dict[str, Value] = {}
-            mask = np.zeros(len(self._sizes), dtype=bool)
-            for name, domain in self._space.free.items():
-                active = self._space.is_active(name, values)
-                mask[self._columns[name]] = active
-                if name in self._parents:
-                    number = [next(numbers) for _ in self._columns[name]]
-                    if active:
-                        values[name] = self._decoded(name, domain, number)
-            self._active[key] = mask
-        return self._active[key]
+    def _active(self, name: str, rows: np.ndarray, known: dict[str, np.ndarray]) -> np.ndarray:
+        """bool (rows,): `spaces.is_active` of many points at once."""
+        if name not in known:
+            known[name] = np.ones(len(rows), dtype=bool)
+            for condition in factors()[name].when:
+                known[name] &= self._active(condition.factor, rows, known)
+                known[name] &= self._meets(condition, rows)
+        return known[name]
+
+    def _meets(self, condition: Condition, rows: np.ndarray) -> np.ndarray:
+        """bool (rows,): where the factor has one of the values that a condition names."""
+        name = condition.factor
+        if name not in self._columns:
+            return np.full(len(rows), condition.holds(self._space.fixed))
+        own, which = np.unique(rows[:, self._columns[name]], axis=0, return_inverse=True)
+        domain = self._space.free[name]
+        values = [self._decoded(name, domain, numbers) for numbers in own.tolist()]
+        return np.array([condition.holds({name: value}) for value in values])[which.reshape(-1)]
 
     def _decoded(self, name: str, domain: Domain, numbers: list[float]) -> Value:
         found = distributions(name, domain).items()

@@ -1,7 +1,7 @@
 """What may vary: domains, the one declaration of a trial's configuration, named spaces."""
 
 from spaces.config import TASKS, Config, factors, is_active
-from spaces.declare import Key, keys
+from spaces.declare import Condition, Key, keys
 from spaces.domains import (
     Choice,
     Domain,
@@ -35,6 +35,7 @@ __all__ = [
     "STUDIES",
     "TASKS",
     "Choice",
+    "Condition",
     "Config",
     "DataSettings",
     "Domain",
