@@ -75,7 +75,9 @@ def run(
                 study.space.free,
                 [f"score/{name}" for name in ("mean", *TASKS)],
             )
-            shared = Shared(study, folder, material.corpus, material.encoder)
+            # Ray gives every worker a working folder of its own.
+            there = StudyFolder(folder.path.absolute())
+            shared = Shared(study, there, material.corpus, material.encoder)
             with _cluster(address):
                 _log.info("Ray is up")
                 _search(ledger, shared, quiet)

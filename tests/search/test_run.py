@@ -69,6 +69,16 @@ def test_every_trial_is_run_and_ends_as_the_journal_says(searched: Ledger) -> No
     ]
 
 
+def test_a_relative_folder_is_the_drivers_not_a_workers(
+    tiny_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = StudyFolder(Path("runs") / "study")
+    run(tiny_study(space=FREE, search={"trials": 1}), folder, quiet=True)
+    assert [row["epoch"] for row in folder.trial("0000").read()] == [1, 2, 3]
+    assert (tmp_path / "runs/study/trials/0000/checkpoint" / BEST).exists()
+
+
 def test_the_folder_holds_what_the_design_says(searched: Ledger) -> None:
     folder = searched.folder
     assert load_study(folder.file).tables() == searched.study.tables()
