@@ -26,9 +26,11 @@ from benchmarks.curves import Curve, read_curves, replayed_study
 from search.curve_model import CurveModel, Observations, fitted
 from search.distributions import encode
 from search.features import Features
+from spaces import UserError
 
 _TOLD = (8, 16, 32, 64)
 _FACTOR = 3
+_RUNGS = (1, _FACTOR, _FACTOR**2)
 _TOP = 5
 _RECORDED = [Path(f"benchmarks/curves/{name}.jsonl") for name in ("paper16-continuous", "wide")]
 
@@ -41,8 +43,8 @@ def foretold(
     x, epochs = features.features(rows), scores.shape[1]
     seen: list[tuple[int, int]] = []  # configuration and epoch
     for rank, number in enumerate(sorted(told, key=lambda at: -scores[at, 0])):
-        rungs = [level for level in range(2, -1, -1) if rank * _FACTOR**level < len(told)]
-        seen += [(number, epoch) for epoch in range(1, min(_FACTOR ** rungs[0], epochs) + 1)]
+        trained = max(rung for rung in _RUNGS if rank * rung < len(told))
+        seen += [(number, epoch) for epoch in range(1, min(trained, epochs) + 1)]
     runs, at = np.transpose(seen)
     times = np.log(at / epochs) / math.log(_FACTOR)
     given = Observations(x[runs], times, runs, scores[runs, at - 1])
@@ -86,7 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print(f"{'':20}{'told':>6}{'error':>8}{'rank':>7}{'log density':>13}{'top 5 below':>13}")
     for file in options.curves:
-        curves = read_curves(file)
+        try:
+            curves = read_curves(file)
+        except UserError as error:
+            parser.exit(2, f"{error}\n")
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConstantInputWarning)  # it expects the same of all
             found = measure(curves, options.repetitions)
