@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, quantile_test
 
 from benchmarks.replay import Trace
 
@@ -27,9 +27,13 @@ def epochs_to(trace: Trace, score: float) -> float:
     return next((float(m.epochs) for m in trace.moments if m.score >= score), math.inf)
 
 
-def median_epochs_to(traces: Sequence[Trace], score: float) -> float:
-    """Infinite where at least half of the replays never did."""
-    return median(epochs_to(trace, score) for trace in traces)
+def median_epochs_to(traces: Sequence[Trace], score: float) -> tuple[float, float, float]:
+    """The median, infinite where at least half of the replays never did; and the ends of its 95%
+    confidence interval, which are order statistics (Conover 1999, Practical Nonparametric
+    Statistics, 3.2): the replays are a sample of what chance may bring."""
+    epochs = [epochs_to(trace, score) for trace in traces]
+    between = quantile_test(epochs, p=0.5).confidence_interval(0.95)
+    return median(epochs), float(between.low), float(between.high)
 
 
 def budgets(epochs: int, full: int) -> list[int]:
@@ -65,10 +69,13 @@ def worse_at(ours: Sequence[Trace], other: Sequence[Trace], at: Sequence[int]) -
 
 
 def summary(traces: Sequence[Trace], best: float, workers: int, at: Sequence[int]) -> Any:
-    """One method's line of the result; epochs that were never reached are none."""
-    reached = median_epochs_to(traces, best - HALF_A_POINT)
+    """One method's line of the result; epochs that were never reached are none, and so are both
+    ends of an interval that so few replays do not give."""
+    there = median_epochs_to(traces, best - HALF_A_POINT)
+    middle, *between = (epochs if math.isfinite(epochs) else None for epochs in there)
     return {
-        "median_epochs": reached if math.isfinite(reached) else None,
+        "median_epochs": middle,
+        "median_between": between,
         "reached": sum(math.isfinite(epochs_to(t, best - HALF_A_POINT)) for t in traces),
         "repetitions": len(traces),
         "trials": median(trace.trials for trace in traces),

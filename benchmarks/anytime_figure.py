@@ -28,7 +28,7 @@ _COLOURS = (
     "#222222",
 )
 _FAINT, _GOAL = 'stroke="#e5e5e5"', 'stroke="#444" stroke-dasharray="5 4"'
-_LOWEST = 1e-4
+_LOWEST = 1e-4  # what is less is drawn there
 _POINTS = 160
 
 
@@ -41,14 +41,15 @@ def write_figure(
         name: [(e, max(_LOWEST, best - s)) for e in at if math.isfinite(s := _median_at(runs, e))]
         for name, runs in traces.items()
     }
-    highest = max((regret for curve in curves.values() for _, regret in curve), default=1.0)
-    top = _rounded_up(highest)
+    regrets = [regret for curve in curves.values() for _, regret in curve]
+    top = _rounded_up(max(regrets, default=1.0))
+    bottom = _rounded_down(min([*regrets, HALF_A_POINT]))
 
     def x(value: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * math.log(value) / math.log(epochs)
 
     def y(regret: float) -> float:
-        share = math.log(regret / _LOWEST) / math.log(top / _LOWEST)
+        share = math.log(regret / bottom) / math.log(top / bottom)
         return _BOTTOM - (_BOTTOM - _TOP) * share
 
     parts = [
@@ -60,7 +61,7 @@ def write_figure(
     for tick in _ticks(1, epochs):
         parts.append(_line(x(tick), _TOP, x(tick), _BOTTOM, _FAINT))
         parts.append(_text(x(tick), _BOTTOM + 18, f"{tick:g}", "middle"))
-    for tick in _ticks(_LOWEST, top):
+    for tick in _ticks(bottom, top):
         parts.append(_line(_LEFT, y(tick), _RIGHT, y(tick), _FAINT))
         parts.append(_text(_LEFT - 6, y(tick) + 4, f"{100 * tick:g}", "end"))
     parts.append(_line(_LEFT, y(HALF_A_POINT), _RIGHT, y(HALF_A_POINT), _GOAL))
@@ -96,6 +97,10 @@ def _median_at(traces: Sequence[Trace], epochs: int) -> float:
 def _rounded_up(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
+
+
+def _rounded_down(value: float) -> float:
+    return 1 / _rounded_up(1 / value)
 
 
 def _ticks(low: float, high: float) -> list[float]:

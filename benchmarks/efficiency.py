@@ -175,6 +175,17 @@ def ratio(mine: float | None, other: float | None, epochs: int) -> str:
     return f"{mine / other:.2f}" if other is not None else f"<{mine / epochs:.2f}"
 
 
+def until(row: Mapping[str, Any]) -> str:
+    """A method's epochs until there, and between what their median is with 95% confidence."""
+
+    def number(epochs: float | None) -> str:
+        return "never" if epochs is None else f"{epochs:g}"
+
+    low, high = row["median_between"]
+    between = f" ({number(low)}-{number(high)})" if low is not None else ""
+    return number(row["median_epochs"]) + between
+
+
 def show(result: Mapping[str, Any]) -> None:
     print(
         f"{result['curves']} curves of {result['study']}: {result['configurations']} "
@@ -199,12 +210,11 @@ def show(result: Mapping[str, Any]) -> None:
     first = next(iter(found))
     width = max(map(len, found)) + 1
     print(
-        f"{'':{width}}{'epochs until there':>20}{'reached':>9}{'ours /':>8}{'trials':>8}"
+        f"{'':{width}}{'epochs until there':>22}{'reached':>9}{'ours /':>8}{'trials':>8}"
         f"{'busy':>7}{'ms/trial':>9}   points below the best, median, after epochs:"
     )
-    print(" " * (width + 64) + "".join(f"{epochs:>8}" for epochs in result["budgets"]))
+    print(" " * (width + 66) + "".join(f"{epochs:>8}" for epochs in result["budgets"]))
     for name, row in found.items():
-        until = "never" if row["median_epochs"] is None else f"{row['median_epochs']:g}"
         share = ratio(found[first]["median_epochs"], row["median_epochs"], result["epochs"])
         driver = row["method_ms_a_trial"]
         below = [
@@ -212,7 +222,7 @@ def show(result: Mapping[str, Any]) -> None:
             for point in row["anytime"]
         ]
         print(
-            f"{name:{width}}{until:>20}{row['reached']:>6}/{row['repetitions']:<2}"
+            f"{name:{width}}{until(row):>22}{row['reached']:>6}/{row['repetitions']:<2}"
             f"{share:>8}{row['trials']:>8g}"
             f"{row['busy']:>7.1%}{'' if driver is None else f'{driver:.1f}':>9}   "
             + "".join(f"{text:>8}" for text in below)

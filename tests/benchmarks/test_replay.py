@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import optuna
 import pytest
 
-from benchmarks.anytime import budgets, epochs_to, score_at, worse_at
+from benchmarks.anytime import budgets, epochs_to, score_at, summary, worse_at
 from benchmarks.anytime_figure import write_figure
 from benchmarks.curves import replayed_study
 from benchmarks.efficiency_optuna import OptunaAlone
@@ -173,6 +173,15 @@ def test_a_score_holds_until_the_next_one() -> None:
     assert epochs_to(trace, 0.8) == math.inf
 
 
+def test_a_median_says_how_far_chance_may_move_it() -> None:
+    soon = [trace_of((k, 0.7)) for k in range(1, 21)]
+    never = [trace_of((1, 0.6))] * 10
+    row = summary([*soon, *never], best=0.7, workers=1, at=[9])
+    assert row["median_epochs"] == 15.5
+    assert row["median_between"] == [10, None]  # the 10th; the 21st never was
+    assert summary(soon[:3], best=0.7, workers=1, at=[9])["median_between"] == [None, None]
+
+
 def test_worse_is_what_chance_does_not_explain() -> None:
     good = [trace_of((1, 0.7 + k / 1000)) for k in range(20)]
     bad = [trace_of((1, 0.6 + k / 1000)) for k in range(20)]
@@ -194,3 +203,5 @@ def test_the_figure_has_a_line_for_each_method(tmp_path: Path) -> None:
     texts = {element.text for element in page.iter() if element.tag.endswith("text")}
     assert len(paths) == 2
     assert {"ours", "a < b", "title"} <= texts
+    assert "0.5" in texts
+    assert "0.1" not in texts  # nothing is that near to the best
