@@ -80,7 +80,7 @@ def test_the_time_that_a_method_takes_passes_for_the_workers() -> None:
     slow = Slow({"number": number} for number in (1, 2))
     trace = replay(slow, Ladder(), repetition=0, workers=1, epochs=6, seconds=1e-4)
     assert trace.busy(1) < 0.9
-    assert trace.seconds > 5 / 6 * trace.method_seconds
+    assert trace.seconds > trace.method_seconds / 2  # all but that of the last report
 
 
 def test_a_trial_that_pauses_goes_on_after_its_last_epoch() -> None:
