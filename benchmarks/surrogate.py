@@ -109,7 +109,7 @@ class Surrogate:
 
     def _numbers(self, points: Sequence[Mapping[str, Value]]) -> np.ndarray:
         rows = [self._features.row(encode(self.space, point)) for point in points]
-        return self._features.features(np.stack(rows))
+        return self._features.coordinates(np.stack(rows))
 
     def _fit(self, name: str, model: Any, x: np.ndarray, y: np.ndarray) -> Fit:
         folds = KFold(min(_FOLDS, len(x)), shuffle=True, random_state=0)

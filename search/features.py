@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from optuna.distributions import (
@@ -14,7 +15,9 @@ from optuna.distributions import (
 )
 
 from search.distributions import decode, distributions
-from spaces import Condition, Domain, Space, Value, factors, toml_text
+from spaces import Condition, Domain, Simplex, Space, Value, factors, toml_text
+
+_APART = math.sqrt(0.5)  # two options differ in two of their columns: together a distance of 1
 
 
 class Features:
@@ -41,8 +44,6 @@ class Features:
             name: range(end - len(found), end)
             for (name, found), end in zip(by_factor.items(), ends.tolist(), strict=True)
         }
-        self.groups = np.repeat(np.arange(len(self._sizes)), np.maximum(self._sizes, 1))
-        """Of each of a row's `features`: the parameter's number."""
 
     def row(self, parameters: Mapping[str, Value]) -> np.ndarray:
         """float64 (parameters,): the inverse of `point`."""
@@ -87,17 +88,39 @@ class Features:
         changes = random.random(rows.shape) < 2 / max(2, rows.shape[1])
         return self._without_inactive(np.where(changes | np.isnan(rows), changed, rows))
 
+    def coordinates(self, rows: np.ndarray) -> np.ndarray:
+        """float64 (rows, coordinates): places as they are, options one-hot so that two of them are
+        a distance of 1 apart. What is not active is at the middle, or is no option."""
+        return np.hstack([self._coordinates(rows, column) for column in range(len(self._sizes))])
+
     def features(self, rows: np.ndarray) -> np.ndarray:
-        """float64 (rows, features) for a Euclidean distance: places as they are, options one-hot so
-        that two of them are a distance of 1 apart. What is not active is at the middle, or is no
-        option."""
-        columns = []
-        for size, column in zip(self._sizes, rows.T, strict=True):
-            if size:
-                columns += [math.sqrt(0.5) * (column == option) for option in range(size)]
+        """float64 (rows, features): coordinates for a Euclidean distance, where a simplex is not
+        the numbers that it is sampled by but its weights, none of which comes before another: two
+        corners are a distance of 1 apart."""
+        return np.hstack(self._blocks(rows))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """int (features,): the number of the parameter or simplex that a feature is of."""
+        widths = [block.shape[1] for block in self._blocks(np.empty((0, len(self._sizes))))]
+        return np.repeat(np.arange(len(widths)), widths)
+
+    def _blocks(self, rows: np.ndarray) -> list[np.ndarray]:
+        """float64 (rows, features of one parameter or simplex), in order of declaration."""
+        blocks = []
+        for name, columns in self._columns.items():
+            domain = self._space.free[name]
+            if isinstance(domain, Simplex):
+                blocks.append(_weights(domain, rows[:, columns]))
             else:
-                columns.append(np.where(np.isnan(column), 0.5, column))
-        return np.stack(columns, axis=1)
+                blocks += [self._coordinates(rows, column) for column in columns]
+        return blocks
+
+    def _coordinates(self, rows: np.ndarray, column: int) -> np.ndarray:
+        numbers, size = rows[:, [column]], self._sizes[column]
+        if size:
+            return np.where(numbers == np.arange(size), _APART, 0.0)
+        return np.where(np.isnan(numbers), 0.5, numbers)
 
     def _number(self, name: str, distribution: BaseDistribution, value: Value) -> float:
         if name in self._options:
@@ -137,6 +160,15 @@ class Features:
     def _decoded(self, name: str, domain: Domain, numbers: list[float]) -> Value:
         found = distributions(name, domain).items()
         return decode(domain, {p: _value(d, n) for (p, d), n in zip(found, numbers, strict=True)})
+
+
+def _weights(domain: Simplex, places: np.ndarray) -> np.ndarray:
+    """float64 (rows, weights); the centre where it is not active."""
+    weights = [
+        domain.centre if math.isnan(row[0]) else domain.weights(tuple(row))
+        for row in places.tolist()
+    ]
+    return _APART * np.array(weights).reshape(-1, len(domain.names))
 
 
 def _options(distribution: BaseDistribution) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.distributions import encode, values_of
 from search.features import Features
-from spaces import Space
+from spaces import Space, Value
 from tests.points import assert_near, points, spaces
 
 
@@ -56,22 +56,29 @@ def test_draws_are_uniform_and_near_ones_are_near() -> None:
     assert 0.4 < options["near"] < 0.6  # of two parameters, both are drawn anew
 
 
-def test_options_are_one_apart_and_what_is_inactive_is_at_the_middle() -> None:
+def test_options_and_corners_are_one_apart_and_what_is_inactive_is_at_the_middle() -> None:
     space = Space.parse(
         {"loss_weighting": ["equal", "report", "tuned"], "loss_weights": "free"}, "here"
     )
     features = Features(space)
-    equal, report, tuned = features.features(
-        np.stack(
-            [
-                features.row({"loss_weighting": "equal"}),
-                features.row({"loss_weighting": "report"}),
-                features.row(
-                    {"loss_weighting": "tuned", "loss_weights.0": 0.0, "loss_weights.1": 0.5}
-                ),
-            ]
-        )
-    )
-    assert features.groups.tolist() == [0, 0, 0, 1, 2]
-    assert np.isclose(np.linalg.norm(equal - report), 1)
-    assert np.isclose(np.linalg.norm(equal - tuned), np.hypot(1, 0.5))
+    parameters: dict[str, dict[str, Value]] = {
+        "equal": {"loss_weighting": "equal"},
+        "report": {"loss_weighting": "report"},
+        "centre": {"loss_weighting": "tuned", "loss_weights.0": 5 / 9, "loss_weights.1": 0.5},
+        "first": {"loss_weighting": "tuned", "loss_weights.0": 1.0, "loss_weights.1": 0.5},
+        "second": {"loss_weighting": "tuned", "loss_weights.0": 0.0, "loss_weights.1": 1.0},
+        "third": {"loss_weighting": "tuned", "loss_weights.0": 0.0, "loss_weights.1": 0.0},
+    }
+    rows = {name: features.row(point)[None] for name, point in parameters.items()}
+
+    def apart(one: str, other: str) -> float:
+        return float(np.linalg.norm(features.features(rows[one]) - features.features(rows[other])))
+
+    assert features.groups.tolist() == [0, 0, 0, 1, 1, 1]
+    assert np.isclose(apart("equal", "report"), 1)
+    assert np.isclose(apart("equal", "centre"), 1)
+    assert np.isclose([apart("first", "second"), apart("second", "third")], 1).all()
+    assert np.isclose(apart("third", "first"), 1)
+    assert np.isclose(apart("equal", "third"), np.hypot(1, apart("centre", "third")))
+    assert features.coordinates(rows["third"]).tolist() == [[0, 0, np.sqrt(0.5), 0, 0]]
+    assert features.coordinates(rows["equal"]).tolist() == [[np.sqrt(0.5), 0, 0, 0.5, 0.5]]
