@@ -12,6 +12,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
+from scipy.spatial.distance import cdist
 from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
@@ -20,9 +21,10 @@ from search.curve_model import FULL_BUDGET, CurveModel, Observations, fitted
 from search.features import Features
 from spaces import StudyFile
 
-_AT_RANDOM = 4  # measured trials before the model's first proposal
+_DESIGNED = 8  # measured trials before the model's first proposal
+_SPREAD = 200  # candidates of one of these
 _OF_A_TRIAL = 10  # scores that the model is told of each, at most
-_FITTED = 100  # observations that hyperparameters are fitted to, at most
+_FITTED, _PART = 100, 0.7  # observations of which hyperparameters are fitted, at most; their part
 _KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
@@ -33,7 +35,10 @@ _SHARE = 8  # as many proposals are made at once as an eighth of the trials that
 
 class CurveSampler(BaseSampler):
     """Of many candidates the one with the greatest expected improvement at the full budget on the
-    best that the model knows of (Jones et al. 1998).
+    best that the model knows of (Jones et al. 1998). The first ones fill the space evenly.
+
+    The model's hyperparameters are fitted to a part of the trials, another one at each proposal, so
+    that no search stays with one wrong guess of which factors matter.
 
     Trials that run count with what they have reported; those that have reported nothing as if they
     came to what is expected of them. Of a large search's trials many run and report at any moment:
@@ -97,20 +102,36 @@ class CurveSampler(BaseSampler):
         running = sum(not trial.state.is_finished() for trial in trials)
         count = max(1, running // _SHARE)
         measured = [trial for trial in trials if trial.intermediate_values]
-        if len(measured) < _AT_RANDOM:
-            self._advance.extend(self._features.drawn(count, self._random))
-            return self._advance.popleft()
-        pending = [t for t in trials if not t.intermediate_values and not t.state.is_finished()]
-        model = self._model(measured, pending[-_PENDING:])
-        tried = np.stack([*map(self._row, trials), *refused])
-        self._advance.extend(self._best(model, tried, count))
+        tried = [*map(self._row, trials), *refused]
+        if not tried:
+            found = list(self._features.drawn(1, self._random))
+        elif len(measured) < _DESIGNED:
+            found = self._far(np.stack(tried), count)
+        else:
+            pending = [t for t in trials if not t.intermediate_values and not t.state.is_finished()]
+            model = self._model(measured, pending[-_PENDING:])
+            found = self._best(model, np.stack(tried), count)
+        self._advance.extend(found)
         return self._advance.popleft()
+
+    def _far(self, tried: np.ndarray, count: int) -> list[np.ndarray]:
+        """So many rows, each the farthest of its candidates from all before it: a maximin design
+        (Johnson et al. 1990) that grows by the best candidate (Mitchell 1991)."""
+        before = self._features.features(tried)
+        chosen = []
+        for _ in range(count):
+            rows = self._features.drawn(_SPREAD, self._random)
+            features = self._features.features(rows)
+            farthest = cdist(features, before).min(axis=1).argmax()
+            chosen.append(rows[farthest])
+            before = np.vstack([before, features[farthest]])
+        return chosen
 
     def _model(self, measured: Sequence[FrozenTrial], pending: Sequence[FrozenTrial]) -> CurveModel:
         groups = self._features.groups
         seen = self._observations(measured)
         seen = seen[_evenly(len(seen), _KNOWN)]
-        given = fitted(seen[_evenly(len(seen), _FITTED)], groups)
+        given = fitted(self._part(seen[_evenly(len(seen), _FITTED)]), groups)
         model = CurveModel(seen, groups, given)
         if not pending:
             return model
@@ -126,6 +147,12 @@ class CurveSampler(BaseSampler):
             groups,
             given,
         )
+
+    def _part(self, seen: Observations) -> Observations:
+        """What is seen of a random part of the trials."""
+        runs = np.unique(seen.runs)
+        some = self._random.choice(runs, math.ceil(_PART * len(runs)), replace=False)
+        return seen[np.isin(seen.runs, some)]
 
     def _observations(self, measured: Sequence[FrozenTrial]) -> Observations:
         """The scores of all epochs, which tell a curve from its noise."""
@@ -153,20 +180,23 @@ class CurveSampler(BaseSampler):
 
     def _best(self, model: CurveModel, tried: np.ndarray, count: int) -> list[np.ndarray]:
         """So many rows, the first one the best of all candidates."""
-        known = model.mean(self._features.features(tried))
+        features = self._features.features(tried)
+        known, had = model.mean(features), {*_keys(features)}
+        best = known.max()
         rows = self._features.drawn(_DRAWN, self._random)
-        gains = self._gains(model, known.max(), rows, tried)
+        gains = self._gains(model, best, rows, had)
         centres = np.concatenate([tried[_highest(known, _KEPT)], rows[_highest(gains, _KEPT)]])
         for width in _WIDTHS:
             near = self._features.near(centres, _NEAR, width, self._random)
             rows = np.concatenate([rows, near])
-            gains = np.append(gains, self._gains(model, known.max(), near, tried))
+            gains = np.append(gains, self._gains(model, best, near, had))
             centres = rows[_highest(gains, _KEPT)]
         if count == 1:
             return list(centres[:1])
-        once = list({row.tobytes(): at for at, row in enumerate(rows)}.values())
+        keys = _keys(self._features.features(rows))
+        once = list({key: at for at, key in enumerate(keys)}.values())
         rows = rows[once][_highest(gains[once], 3 * count)]
-        return list(rows[self._in_turn(model, known.max(), rows, count)])
+        return list(rows[self._in_turn(model, best, rows, count)])
 
     def _in_turn(self, model: CurveModel, known: float, rows: np.ndarray, count: int) -> list[int]:
         """Rows' numbers, each chosen as if those before it ran."""
@@ -184,15 +214,19 @@ class CurveSampler(BaseSampler):
         return chosen
 
     def _gains(
-        self, model: CurveModel, known: float, rows: np.ndarray, tried: np.ndarray
+        self, model: CurveModel, known: float, rows: np.ndarray, had: set[bytes]
     ) -> np.ndarray:
         """(rows,) the logarithm of the expected improvement; minus infinity for what was tried."""
         features = self._features.features(rows)
         mean, deviation = model.predict(features)
         gains = _log_improvement(mean, _DOUBT * deviation, known)
-        had = {row.tobytes() for row in tried}
-        gains[[row.tobytes() in had for row in rows]] = -math.inf
+        gains[[key in had for key in _keys(features)]] = -math.inf
         return gains
+
+
+def _keys(features: np.ndarray) -> list[bytes]:
+    """Of configurations, the same for the same ones: many rows are at one corner of a simplex."""
+    return [row.tobytes() for row in features]
 
 
 def _log_improvement(mean: np.ndarray, deviation: np.ndarray, known: float) -> np.ndarray:

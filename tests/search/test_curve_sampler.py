@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import search.curve_sampler
-from search.curve_model import Observations
+from search.curve_model import Hyperparameters, Observations
 from search.curve_sampler import _log_improvement
 from search.ledger import Ledger
 from search.records import Record
@@ -53,6 +54,36 @@ def workers(ledger: Ledger, count: int) -> None:
             if not goes_on or epoch == 9:
                 ledger.end(record.id)
                 running.remove(record)
+
+
+def test_the_first_proposals_fill_the_space(tmp_path: Path) -> None:
+    """The known recipes are at a low warm-up, so that the first one is at a high one."""
+    ledger = ledger_of(tmp_path / "design", SPACE, 8)
+    workers(ledger, 8)
+    points = [record.values for record in ledger.records.values()]
+    assert {point["pooling"] for point in points} == {"mean", "cls", "max"}
+    for weighting in ("equal", "tuned"):
+        warmups = sorted(p["warmup"] for p in points if p["loss_weighting"] == weighting)
+        assert len(warmups) >= 3
+        assert warmups[-1] - warmups[0] > 0.25  # of 0.5
+
+
+def test_each_model_takes_another_part_of_the_trials_for_its_hyperparameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = []
+    fitted = search.curve_sampler.fitted
+
+    def counted(seen: Observations, groups: np.ndarray) -> Hyperparameters:
+        parts.append(frozenset(seen.runs.tolist()))
+        return fitted(seen, groups)
+
+    monkeypatch.setattr(search.curve_sampler, "fitted", counted)
+    workers(ledger_of(tmp_path / "parts", SPACE, 20), 1)
+    assert len(parts) == 12  # of all but the first 8
+    assert [len(part) for part in parts[:4]] == [math.ceil(0.7 * told) for told in range(8, 12)]
+    assert len({*parts}) == 12
+    assert frozenset().union(*parts) >= {*range(16)}
 
 
 def test_a_large_search_gets_its_proposals_in_advance(
