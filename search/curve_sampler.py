@@ -24,7 +24,8 @@ from spaces import StudyFile
 _DESIGNED = 8  # measured trials before the model's first proposal
 _SPREAD = 200  # candidates of one of these
 _OF_A_TRIAL = 10  # scores that the model is told of each, at most
-_FITTED, _PART = 100, 0.7  # observations of which hyperparameters are fitted, at most; their part
+_FITTED = 100  # observations that hyperparameters are fitted to, at most
+_PART = 0.7  # of the trials whose these are
 _KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
@@ -180,48 +181,47 @@ class CurveSampler(BaseSampler):
 
     def _best(self, model: CurveModel, tried: np.ndarray, count: int) -> list[np.ndarray]:
         """So many rows, the first one the best of all candidates."""
-        features = self._features.features(tried)
-        known, had = model.mean(features), {*_keys(features)}
-        best = known.max()
+        told = self._features.features(tried)
+        known, had = model.mean(told), {*_keys(told)}
         rows = self._features.drawn(_DRAWN, self._random)
-        gains = self._gains(model, best, rows, had)
+        features = self._features.features(rows)
+        gains = _gains(model, known.max(), features, had)
         centres = np.concatenate([tried[_highest(known, _KEPT)], rows[_highest(gains, _KEPT)]])
         for width in _WIDTHS:
             near = self._features.near(centres, _NEAR, width, self._random)
-            rows = np.concatenate([rows, near])
-            gains = np.append(gains, self._gains(model, best, near, had))
+            found = self._features.features(near)
+            rows, features = np.concatenate([rows, near]), np.concatenate([features, found])
+            gains = np.append(gains, _gains(model, known.max(), found, had))
             centres = rows[_highest(gains, _KEPT)]
         if count == 1:
             return list(centres[:1])
-        keys = _keys(self._features.features(rows))
-        once = list({key: at for at, key in enumerate(keys)}.values())
-        rows = rows[once][_highest(gains[once], 3 * count)]
-        return list(rows[self._in_turn(model, best, rows, count)])
+        once = np.array([*{key: at for at, key in enumerate(_keys(features))}.values()])
+        kept = once[_highest(gains[once], 3 * count)]
+        return list(rows[kept[_in_turn(model, known.max(), features[kept], count)]])
 
-    def _in_turn(self, model: CurveModel, known: float, rows: np.ndarray, count: int) -> list[int]:
-        """Rows' numbers, each chosen as if those before it ran."""
-        features = self._features.features(rows)
-        mean = model.mean(features)
-        covariance = model.covariance(features)
-        chosen: list[int] = []
-        for _ in range(min(count, len(rows))):
-            deviation = np.sqrt(covariance.diagonal().clip(1e-12))
-            gains = _log_improvement(mean, _DOUBT * deviation, known)
-            gains[chosen] = -math.inf
-            chosen.append(int(gains.argmax()))
-            column = covariance[:, chosen[-1]]
-            covariance -= np.outer(column, column) / (column[chosen[-1]] + model.run_variance)
-        return chosen
 
-    def _gains(
-        self, model: CurveModel, known: float, rows: np.ndarray, had: set[bytes]
-    ) -> np.ndarray:
-        """(rows,) the logarithm of the expected improvement; minus infinity for what was tried."""
-        features = self._features.features(rows)
-        mean, deviation = model.predict(features)
+def _in_turn(model: CurveModel, known: float, features: np.ndarray, count: int) -> list[int]:
+    """Configurations' numbers, each chosen as if those before it ran."""
+    mean = model.mean(features)
+    covariance = model.covariance(features)
+    chosen: list[int] = []
+    for _ in range(min(count, len(features))):
+        deviation = np.sqrt(covariance.diagonal().clip(1e-12))
         gains = _log_improvement(mean, _DOUBT * deviation, known)
-        gains[[key in had for key in _keys(features)]] = -math.inf
-        return gains
+        gains[chosen] = -math.inf
+        chosen.append(int(gains.argmax()))
+        column = covariance[:, chosen[-1]]
+        covariance -= np.outer(column, column) / (column[chosen[-1]] + model.run_variance)
+    return chosen
+
+
+def _gains(model: CurveModel, known: float, features: np.ndarray, had: set[bytes]) -> np.ndarray:
+    """(configurations,) the logarithm of the expected improvement; minus infinity for what was
+    tried."""
+    mean, deviation = model.predict(features)
+    gains = _log_improvement(mean, _DOUBT * deviation, known)
+    gains[[key in had for key in _keys(features)]] = -math.inf
+    return gains
 
 
 def _keys(features: np.ndarray) -> list[bytes]:
