@@ -22,6 +22,7 @@ from search.clock import epoch_text
 from search.ledger import Ledger
 from search.silence import Silence
 from search.tables import duration
+from search.team import MeetingError
 from search.unsaved import Unsaved
 
 _log = logging.getLogger("ablatune")
@@ -134,4 +135,6 @@ def _described(error: str) -> str:
     """Ray's message on the end of a worker, as a clause."""
     if "low on memory" in error or "OutOfMemory" in error:
         return "its node ran out of memory, and its worker process was ended"
+    if MeetingError.__name__ in error:
+        return "its processes did not find each other"
     return "its worker process is gone (killed, crashed or cut off)"

@@ -42,7 +42,7 @@ from search.disk import is_of_disk
 from search.interruption import EndRequest, Pulse
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
-from search.team import gather
+from search.team import MeetingError, gather
 from search.tensorboard import TrialEvents
 from spaces import StudyFile, UserError
 
@@ -92,7 +92,7 @@ def _run(
         tune.report({NOTE: lost})
     folder.start(config)
     logging.info("trial %s: %s", given["id"], config.active())
-    helpers = gather(common.study.resources.processes)
+    helpers = gather(common.study.resources.processes).helpers
     # In a list, so that a helper gets the reference and reads its own node's copy.
     running = [helper.run.remote(train_along, given, [shared]) for helper in helpers]
     pulse = Pulse(EndRequest(common.folder.end_request), folder.log)
@@ -102,6 +102,10 @@ def _run(
         ray.get(running)
     except InterruptionError:
         pass
+    except MeetingError:
+        logging.exception("the trial starts anew in another worker")
+        gather.cache_clear()
+        raise
     except (DivergenceError, UserError) as error:
         logging.error("%s", error)
         return str(error)
@@ -137,13 +141,19 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
 def _train(given: Mapping[str, Any], common: Shared, report: Report, asked_to_end: Ask) -> None:
     release_memory()  # of the worker's trial before, whose thread has ended only now
     study = common.study
+    try:
+        accelerator = make_accelerator(study.resources.precision)
+    except (RuntimeError, ValueError) as error:  # of torch's, whose own kinds are of these
+        if study.resources.processes == 1:
+            raise
+        raise MeetingError(str(error)) from error
     torch.set_num_threads(study.resources.cpus)
     common.train(
         study.space.config(given["values"]),
         ALL_TASKS,
         common.corpus,
         common.encoder,
-        make_accelerator(study.resources.precision),
+        accelerator,
         report,
         report_at=Rungs.of(study).levels,
         objective=study.search.objective,
