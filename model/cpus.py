@@ -40,7 +40,7 @@ def cpu_quotas(mounted: Path, own: Path) -> Iterator[float]:
         if not controllers:
             yield from _found(_version_2, mounted, path)
         elif "cpu" in controllers.split(","):
-            for name in ("cpu", controllers):
+            for name in {"cpu", controllers}:
                 yield from _found(_version_1, mounted / name, path)
 
 

@@ -7,11 +7,12 @@ import os
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BROKEN = (errno.EROFS, errno.EIO, errno.ESTALE)
+_REFUSED = (errno.EACCES, errno.EPERM)
 
 
 def is_of_disk(error: OSError) -> bool:
-    """Whether the disk is at fault, and no path, right or connection."""
-    return error.errno in (*_FULL, *_BROKEN)
+    """Whether the disk is at fault, or the rights on it, and no path or connection."""
+    return error.errno in (*_FULL, *_BROKEN, *_REFUSED)
 
 
 def disk_sentence(error: OSError) -> str:
@@ -21,4 +22,6 @@ def disk_sentence(error: OSError) -> str:
     file = f"{error.filename} could not be written" if error.filename else "a file was not written"
     if error.errno in _FULL:
         return f"The disk is full: {file} ({why}). Make room, and the same command goes on."
+    if error.errno in _REFUSED:
+        return f"{file[:1].upper()}{file[1:]} ({why}). With the right to, the same command goes on."
     return f"The disk failed: {file} ({why}). Once it can be written, the same command goes on."

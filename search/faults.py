@@ -122,8 +122,10 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
-        log = self._ledger.folder.trial(trial).log
-        return log.stat().st_mtime_ns if log.exists() else None
+        try:
+            return self._ledger.folder.trial(trial).log.stat().st_mtime_ns
+        except OSError:
+            return None
 
 
 def _nodes() -> dict[str, str]:

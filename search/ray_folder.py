@@ -20,6 +20,7 @@ from spaces import UserError
 _SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
 _WITHIN = "/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 _PREFIX, _LOCK = "abl-", "in-use"
+USUAL = ("/tmp", "/var/tmp", "/dev/shm")
 LONGEST = _SOCKET_BYTES - len(_WITHIN) - len(f"/{_PREFIX}12345678")
 """Bytes of the path of a folder in which Ray's can be."""
 
@@ -49,8 +50,7 @@ def ray_folder() -> Iterator[Path]:
 def _places(short: bool = True) -> list[Path]:
     """Where Ray's folder may be, the first choice first; with `short` only where it can be."""
     named = [os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")]
-    usual = ["/tmp", "/var/tmp", "/dev/shm"]
-    places = [Path(place).absolute() for place in (*named[:2], *usual, named[2]) if place]
+    places = [Path(place).absolute() for place in (*named[:2], *USUAL, named[2]) if place]
     unique = list(dict.fromkeys(places))
     return [p for p in unique if len(os.fsencode(p)) <= LONGEST] if short else unique
 

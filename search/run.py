@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from logging.handlers import WatchedFileHandler
 from typing import Any
 
 import ray
@@ -232,9 +233,16 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-class _LogFile(logging.FileHandler):
+class _LogFile(WatchedFileHandler):
+    """A log that goes on at its path where somebody deletes it. One that cannot be written, on a
+    disk that is full or where its folder is gone, is not worth the end of a search."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A log that cannot be written, on a disk that is full, is not worth a traceback."""
+        """Says nothing, not even a traceback."""
 
 
 @contextmanager
