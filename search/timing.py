@@ -30,7 +30,7 @@ _HERE = "127.0.0.1"
 
 # Our packages are found as this process has found them, whatever lies in the user's folder or on
 # PYTHONPATH, and nothing else is that lies beside them.
-_PROGRAM = f"""
+PROGRAM = f"""
 import sys
 sys.path.insert(0, {ablatune.ROOT!r})
 import ablatune
@@ -130,7 +130,7 @@ class _Process:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed with the block
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM],
+            [sys.executable, "-P", "-c", PROGRAM],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
