@@ -19,9 +19,10 @@ def disk_sentence(error: OSError) -> str:
     """What happened, where, and what helps."""
     assert error.errno is not None
     why = os.strerror(error.errno).lower()
+    if error.errno in _REFUSED:
+        file = error.filename or "A file of the study"
+        return f"{file} may not be read or written ({why}). Once it may, the same command goes on."
     file = f"{error.filename} could not be written" if error.filename else "a file was not written"
     if error.errno in _FULL:
         return f"The disk is full: {file} ({why}). Make room, and the same command goes on."
-    if error.errno in _REFUSED:
-        return f"{file[:1].upper()}{file[1:]} ({why}). With the right to, the same command goes on."
     return f"The disk failed: {file} ({why}). Once it can be written, the same command goes on."
