@@ -35,6 +35,8 @@ def ray_folder() -> Iterator[Path]:
     """
     for place in _places():
         with suppress(OSError):
+            if str(place) == os.environ.get("RAY_TMPDIR"):  # meant for this, and made if need be
+                place.mkdir(parents=True, exist_ok=True)
             made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
             break
     else:

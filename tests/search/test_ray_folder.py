@@ -72,7 +72,6 @@ def test_a_place_that_does_not_do_is_passed_over(
 
 
 def test_rays_own_variable_comes_first(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (short / "r").mkdir()
     (short / "t").mkdir()
     monkeypatch.setenv("TMPDIR", str(short / "t"))
     monkeypatch.setenv("RAY_TMPDIR", str(short / "r"))
