@@ -34,7 +34,7 @@ def _settle_launch() -> None:
     """Have the environment say whole and right what a launcher says, or nothing."""
     on_cpu = wants_cpu(os.environ)
     if ignored := settle(os.environ, launched(os.environ)):
-        logging.warning(
+        logging.getLogger(__name__).warning(
             "Trained in this process alone: %s is set, but a training of several processes needs "
             "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, as torchrun sets them.",
             ", ".join(ignored),
