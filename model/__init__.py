@@ -1,12 +1,15 @@
 """One trial: tasks, data, network, losses, training, evaluation, checkpoints. Runs without Ray."""
 
+import ablatune  # noqa: F401, before all of ours: it says where they are found
 from model.checkpoint import BEST, LAST, load_best, load_last
 from model.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
+from model.cpus import usable_cpus
 from model.data import Material, load_dataset, load_material
 from model.device import has_bf16, leave, make_accelerator, release_memory
 from model.early_stopping import has_stalled
 from model.evaluate import Evaluation, evaluate
 from model.examples import Dataset, Example, SkippedRow
+from model.launcher import Launch, Meeting, settle
 from model.network import Network, build_network
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.sampling import Sampling
@@ -35,7 +38,9 @@ __all__ = [
     "Evaluation",
     "Example",
     "InterruptionError",
+    "Launch",
     "Material",
+    "Meeting",
     "Metrics",
     "Network",
     "Pretrained",
@@ -67,6 +72,8 @@ __all__ = [
     "make_accelerator",
     "never",
     "release_memory",
+    "settle",
     "train",
+    "usable_cpus",
     "work_kind",
 ]

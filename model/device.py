@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import sys
 from functools import cache
@@ -13,14 +14,33 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from model.cpus import usable_cpus
+from model.launcher import USE_CPU, launched, settle, wants_cpu
+
 
 def make_accelerator(precision: str = "auto") -> Accelerator:
     """Accelerate's device and processes, as the launcher set them; `precision` is auto, fp32 or
     bf16."""
-    bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
     # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
-    on_cpu = not torch.accelerator.is_available()
+    on_cpu = wants_cpu(os.environ) or not torch.accelerator.is_available()
+    _settle_launch()
+    if torch.get_num_threads() > usable_cpus():
+        torch.set_num_threads(usable_cpus())
+    bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
     return Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
+
+
+def _settle_launch() -> None:
+    """Have the environment say whole and right what a launcher says, or nothing."""
+    on_cpu = wants_cpu(os.environ)
+    if ignored := settle(os.environ, launched(os.environ)):
+        logging.getLogger(__name__).warning(
+            "Trained in this process alone: %s is set, but a training of several processes needs "
+            "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, as torchrun sets them.",
+            ", ".join(ignored),
+        )
+    if on_cpu:
+        os.environ[USE_CPU] = "true"
 
 
 def leave(accelerator: Accelerator) -> None:

@@ -46,6 +46,11 @@ class TrialFolder:
         _replace(self.path / "config.toml", tomli_w.dumps(values))
 
     @property
+    def is_begun(self) -> bool:
+        """Whether its configuration is there."""
+        return (self.path / "config.toml").exists()
+
+    @property
     def is_open(self) -> bool:
         """Whether there is something to go on from."""
         return (self.checkpoint / LAST).exists()

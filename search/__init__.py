@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import ablatune  # noqa: F401, before all of ours: it says where they are found
+
 # Ray reads these when it is imported: no telemetry, no wall of log lines, nothing of Tune's own on
 # disk, a trial that failed may report no score, time for a trial's thread to end before its worker
 # takes the next one, and signals and workers' errors are left to us.

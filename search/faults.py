@@ -22,6 +22,7 @@ from search.clock import epoch_text
 from search.ledger import Ledger
 from search.silence import Silence
 from search.tables import duration
+from search.team import MeetingError
 from search.unsaved import Unsaved
 
 _log = logging.getLogger("ablatune")
@@ -121,8 +122,10 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
-        log = self._ledger.folder.trial(trial).log
-        return log.stat().st_mtime_ns if log.exists() else None
+        try:
+            return self._ledger.folder.trial(trial).log.stat().st_mtime_ns
+        except OSError:
+            return None
 
 
 def _nodes() -> dict[str, str]:
@@ -134,4 +137,6 @@ def _described(error: str) -> str:
     """Ray's message on the end of a worker, as a clause."""
     if "low on memory" in error or "OutOfMemory" in error:
         return "its node ran out of memory, and its worker process was ended"
+    if MeetingError.__name__ in error:
+        return "its processes did not find each other"
     return "its worker process is gone (killed, crashed or cut off)"

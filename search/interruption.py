@@ -5,7 +5,6 @@ SIGTERM, with which a cluster announces that it takes a machine back, counts as 
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -18,6 +17,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from search.disk import is_of_disk
+from search.lasting_log import show_life
 from search.unsaved import Unsaved
 
 SECONDS_TO_SAVE = 20.0  # Clusters give a process 30 between SIGTERM and SIGKILL.
@@ -49,7 +49,7 @@ class EndRequest:
     def is_made(self) -> bool:
         try:
             return bool(self._file.read_bytes())
-        except FileNotFoundError:  # The search has ended.
+        except OSError:  # The search has ended, or the file is not to be had for a moment.
             return False
 
 
@@ -65,7 +65,7 @@ class Pulse:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_SIGNS:
             self._last = now
-            os.utime(self._log)
+            show_life(self._log)
             self._is_asked = self._request.is_made
         return self._is_asked
 

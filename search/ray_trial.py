@@ -7,15 +7,13 @@ own folder.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray
 import torch
@@ -40,11 +38,12 @@ from model import (
 from search.clock import Clock, epoch_text
 from search.disk import is_of_disk
 from search.interruption import EndRequest, Pulse
+from search.lasting_log import LastingLog
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
-from search.team import gather
+from search.team import MeetingError, gather
 from search.tensorboard import TrialEvents
-from spaces import StudyFile, UserError
+from spaces import Config, StudyFile, UserError
 
 # Keys of what a trial reports to Tune: an epoch and its score; why it failed; something that the
 # user should know; what the disk did not take.
@@ -92,16 +91,20 @@ def _run(
         tune.report({NOTE: lost})
     folder.start(config)
     logging.info("trial %s: %s", given["id"], config.active())
-    helpers = gather(common.study.resources.processes)
+    helpers = gather(common.study.resources.processes).helpers
     # In a list, so that a helper gets the reference and reads its own node's copy.
     running = [helper.run.remote(train_along, given, [shared]) for helper in helpers]
     pulse = Pulse(EndRequest(common.folder.end_request), folder.log)
     try:
         with ExitStack() as stack:
-            _train(given, common, _Reporter(common, folder, stack), pulse)
+            _train(given, common, _Reporter(common, folder, config, stack), pulse)
         ray.get(running)
     except InterruptionError:
         pass
+    except MeetingError:
+        logging.exception("the trial starts anew in another worker")
+        gather.cache_clear()
+        raise
     except (DivergenceError, UserError) as error:
         logging.error("%s", error)
         return str(error)
@@ -137,13 +140,19 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
 def _train(given: Mapping[str, Any], common: Shared, report: Report, asked_to_end: Ask) -> None:
     release_memory()  # of the worker's trial before, whose thread has ended only now
     study = common.study
+    try:
+        accelerator = make_accelerator(study.resources.precision)
+    except (RuntimeError, ValueError) as error:  # of torch's, whose own kinds are of these
+        if study.resources.processes == 1:
+            raise
+        raise MeetingError(str(error)) from error
     torch.set_num_threads(study.resources.cpus)
     common.train(
         study.space.config(given["values"]),
         ALL_TASKS,
         common.corpus,
         common.encoder,
-        make_accelerator(study.resources.precision),
+        accelerator,
         report,
         report_at=Rungs.of(study).levels,
         objective=study.search.objective,
@@ -158,16 +167,20 @@ class _Reporter:
     To stop a trial, Tune ends its thread inside its report.
     """
 
-    def __init__(self, common: Shared, folder: TrialFolder, stack: ExitStack) -> None:
-        self._common, self._folder, self._stack = common, folder, stack
+    def __init__(
+        self, common: Shared, folder: TrialFolder, config: Config, stack: ExitStack
+    ) -> None:
+        self._common, self._folder, self._config, self._stack = common, folder, config, stack
         self._clock = Clock.meeting(common.study.search.grace_epochs)
         self._events: TrialEvents | None = None
 
     def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool:
         step = self._clock.step(epoch)
+        if not self._folder.is_begun:  # Somebody has deleted it.
+            self._folder.start(self._config)
         save(self._folder.checkpoint)
         self._folder.record(epoch, metrics)
-        if self._events is None:
+        if self._events is None or not self._events.path.exists():
             self._events = self._open_events(step)
         self._events.epoch(step, metrics)
         logging.info("epoch %s: %s", epoch_text(epoch), _line(metrics))
@@ -176,8 +189,8 @@ class _Reporter:
         return True
 
     def _open_events(self, step: int) -> TrialEvents:
-        config, free = self._folder.config(), self._common.study.space.free
-        events = TrialEvents(self._folder.path, config.active(), free, step - 1)
+        free = self._common.study.space.free
+        events = TrialEvents(self._folder.path, self._config.active(), free, step - 1)
         self._stack.callback(events.close, "running")
         return events
 
@@ -208,7 +221,7 @@ def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
     folder.path.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     with (
-        _written(folder.log) as file,
+        closing(LastingLog(folder.log)) as file,
         redirect_stdout(file),
         redirect_stderr(file),
     ):
@@ -227,22 +240,11 @@ def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
             root.setLevel(level)
 
 
-@contextmanager
-def _written(log: Path) -> Iterator[TextIO]:
-    """A log whose last line may be lost, where the disk is full."""
-    file = log.open("a", encoding="utf-8", buffering=1)
-    try:
-        yield file
-    finally:
-        with suppress(OSError):
-            file.close()
-
-
-def _wait_for(log: TextIO) -> None:
+def _wait_for(log: LastingLog) -> None:
     waits = False
     while True:
         try:
-            return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return log.lock()
         except BlockingIOError:
             if not waits:
                 logging.info("waiting until an earlier worker process of this trial has ended")

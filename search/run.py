@@ -8,14 +8,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from logging.handlers import WatchedFileHandler
 from typing import Any
 
 import ray
 from ray import tune
 
-from model import LAST, TrialFolder, load_material
+from model import LAST, TrialFolder, load_material, usable_cpus
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
@@ -23,6 +24,7 @@ from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
+from search.ray_folder import ray_folder
 from search.ray_messages import ray_speaks_to
 from search.ray_trial import Shared, run_trial
 from search.records import Record
@@ -30,6 +32,7 @@ from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
 from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
 from search.worker_environment import WORKER_ENVIRONMENT
+from search.worker_imports import OwnImports
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
@@ -176,28 +179,45 @@ def _cluster(address: str) -> Iterator[None]:
         with ray_speaks_to(_log):
             yield
         return
-    try:
-        with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.
-            _connect(address)
-    except ConnectionError as error:
-        raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
-    try:
-        with ray_speaks_to(_log):
-            yield
-    finally:
-        with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
-            ray.shutdown()
+    with ExitStack() as ends:
+        local = ends.enter_context(_own_ray()) if address == "local" else {}
+        try:
+            with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.
+                _connect(address, local)
+        except ConnectionError as error:
+            raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
+        try:
+            with ray_speaks_to(_log):
+                yield
+        finally:
+            with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
+                ray.shutdown()
 
 
-def _connect(address: str) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+@contextmanager
+def _own_ray() -> Iterator[dict[str, Any]]:
+    """How Ray is started on this machine."""
+    with ray_folder() as folder:
+        yield {
+            "include_dashboard": False,
+            "num_cpus": usable_cpus(),
+            "_temp_dir": str(folder),
+        }
+
+
+def _connect(address: str, local: Mapping[str, Any]) -> None:
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "job_config": OwnImports(),
+    }
     if address == "local":
         # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
         # are then those that the trials need.
         with _environment(WORKER_ENVIRONMENT):
-            ray.init(address=address, include_dashboard=False, **quiet)
+            ray.init(address=address, **local, **common)
     else:
-        ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **quiet)
+        ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
 
 
 @contextmanager
@@ -213,9 +233,16 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-class _LogFile(logging.FileHandler):
+class _LogFile(WatchedFileHandler):
+    """A log that goes on at its path where somebody deletes it. One that cannot be written, on a
+    disk that is full or where its folder is gone, is not worth the end of a search."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A log that cannot be written, on a disk that is full, is not worth a traceback."""
+        """Says nothing, not even a traceback."""
 
 
 @contextmanager

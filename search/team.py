@@ -8,8 +8,8 @@ the usual environment variables.
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,29 +17,32 @@ import ray
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from model import Launch, Meeting, settle
+
+
+@dataclass(frozen=True)
+class Team:
+    """The helpers of a worker, processes 1 to N-1, and what they meet at, which must be kept."""
+
+    helpers: tuple[Any, ...] = ()
+    meeting: Meeting | None = None
+
+
+class MeetingError(Exception):
+    """The processes of a trial did not find each other, which no configuration is to blame for."""
+
 
 @cache
-def gather(processes: int) -> tuple[Any, ...]:
-    """The helpers of this worker, processes 1 to N-1, started once in its life."""
+def gather(processes: int) -> Team:
+    """The team of this worker, gathered once in its life."""
+    settle(os.environ, None)  # what the user's shell or batch job left behind is no team
     if processes == 1:
-        return ()
+        return Team()
     group = get_current_placement_group()
     address = ray.util.get_node_ip_address()
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = probe.getsockname()[1]
+    meeting = Meeting(address)
     helpers = []
-    for rank in range(processes):
-        environment = {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(processes),
-            "LOCAL_RANK": "0",  # each process sees its own device and no other
-            "MASTER_ADDR": address,
-            "MASTER_PORT": str(port),
-        }
-        if rank == 0:
-            os.environ.update(environment)
-            continue
+    for rank in range(1, processes):
         resources = group.bundle_specs[rank]
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank)
         options = {
@@ -47,15 +50,23 @@ def gather(processes: int) -> tuple[Any, ...]:
             "num_gpus": resources.get("GPU", 0),
             "scheduling_strategy": strategy,
         }
-        helpers.append(ray.remote(_Helper).options(**options).remote(environment))
-    return tuple(helpers)
+        launch = _launch(rank, processes, address, meeting.port)
+        helpers.append(ray.remote(_Helper).options(**options).remote(launch))
+    settle(os.environ, _launch(0, processes, address, meeting.port))
+    return Team(tuple(helpers), meeting)
+
+
+def _launch(rank: int, processes: int, address: str, port: int) -> Launch:
+    # Each process sees its own device and no other.
+    return Launch(rank, processes, 0, address, port, is_hosted=True)
 
 
 class _Helper:
     """One more process of a trial."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        os.environ.update(environment)
+    def __init__(self, launch: Launch) -> None:
+        settle(os.environ, None)
+        settle(os.environ, launch)
 
     def run(self, function: Callable[..., None], *arguments: Any) -> None:
         function(*arguments)

@@ -92,7 +92,8 @@ class TrialEvents:
         earlier = sorted(folder.glob(EVENT_FILES))
         for path in earlier:
             _cut(path, restored_step)
-        self._file = _EventFile(folder / _next_name(earlier))
+        self.path = folder / _next_name(earlier)
+        self._file = _EventFile(self.path)
         # Cutting the files is not enough for a TensorBoard that has read them already.
         start = SessionLog(status=SessionLog.START)
         self._file.write(restored_step + 1, session_log=start)

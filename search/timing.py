@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+import ablatune
+from model import Launch, Meeting, settle, usable_cpus
 from search.timed_steps import Timed
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import Config, ResourceSettings, StudyFile, UserError
+
+_HERE = "127.0.0.1"
+
+# Our packages are found as this process has found them, whatever lies in the user's folder or on
+# PYTHONPATH, and nothing else is that lies beside them.
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {ablatune.ROOT!r})
+import ablatune
+del sys.path[0]
+from search.timed_steps import main
+main()
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Timings:
 
 def slots_here(resources: ResourceSettings) -> int:
     """How many trials run side by side on this machine, 0 where it is too small for one."""
-    slots = (os.cpu_count() or 1) // (resources.cpus * resources.processes)
+    slots = usable_cpus() // (resources.cpus * resources.processes)
     gpus = _gpus(resources)
     if gpus:
         slots = min(slots, int(torch.cuda.device_count() // (gpus * resources.processes)))
@@ -59,10 +72,11 @@ def time_steps(study: StudyFile, configs: Sequence[Config], slots: int) -> Timin
     """
     started = time.perf_counter()
     with ExitStack() as stack:
+        meetings = [_meeting(study.resources) for _ in range(slots)]  # kept until the end
         processes = [
             stack.enter_context(_Process(environment))
-            for slot in range(slots)
-            for environment in _environments(study.resources, slot)
+            for slot, meeting in enumerate(meetings)
+            for environment in _environments(study.resources, slot, meeting)
         ]
         per_trial = study.resources.processes
         for number, process in enumerate(processes):
@@ -81,25 +95,33 @@ def time_steps(study: StudyFile, configs: Sequence[Config], slots: int) -> Timin
     return Timings(timed, ready)
 
 
-def _environments(resources: ResourceSettings, slot: int) -> Iterator[dict[str, str]]:
+def _meeting(resources: ResourceSettings) -> Meeting | None:
+    """What the processes of one trial meet at, None where it has only one."""
+    return Meeting(_HERE) if resources.processes > 1 else None
+
+
+def _environments(
+    resources: ResourceSettings, slot: int, meeting: Meeting | None
+) -> Iterator[dict[str, str]]:
     """Of the processes of one trial, as `search.team` sets them too."""
-    root = str(Path(__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    common = WORKER_ENVIRONMENT | {"OMP_NUM_THREADS": str(resources.cpus), "PYTHONPATH": path}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     for rank in range(resources.processes):
-        environment = dict(common)
+        environment = {**os.environ, **WORKER_ENVIRONMENT}
+        environment["OMP_NUM_THREADS"] = str(resources.cpus)
+        settle(environment, None)
         gpus = _gpus(resources)
         if gpus and torch.cuda.is_available():
-            device = int((slot * resources.processes + rank) * gpus)
-            environment["CUDA_VISIBLE_DEVICES"] = str(device)
-        if resources.processes > 1:
-            world = {"RANK": rank, "WORLD_SIZE": resources.processes, "LOCAL_RANK": 0}
-            environment |= {name: str(value) for name, value in world.items()}
-            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            number = int((slot * resources.processes + rank) * gpus)
+            environment["CUDA_VISIBLE_DEVICES"] = _device(number)
+        if meeting is not None:
+            launch = Launch(rank, resources.processes, 0, _HERE, meeting.port, is_hosted=True)
+            settle(environment, launch)
         yield environment
+
+
+def _device(number: int) -> str:
+    """CUDA's name of one of the devices that this process sees, which may not be all."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return seen.split(",")[number].strip() if seen else str(number)
 
 
 class _Process:
@@ -107,10 +129,9 @@ class _Process:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed with the block
-        # With -P a folder of the user's that is called `search` is not taken for ours.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "search.timed_steps"],
-            env=os.environ | environment,
+            [sys.executable, "-P", "-c", PROGRAM],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

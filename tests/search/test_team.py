@@ -3,17 +3,70 @@
 from __future__ import annotations
 
 import os
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from search.team import gather
+from model import Launch, Meeting
+from search import ray_trial
+from search.faults import _described
+from search.ray_trial import Shared, run_trial
+from search.study_folder import StudyFolder
+from search.team import MeetingError, Team, gather
 
 
-def test_a_trial_of_one_process_has_no_helpers() -> None:
-    before = dict(os.environ)
-    assert gather(1) == ()
-    assert dict(os.environ) == before
+@pytest.fixture(autouse=True)
+def not_gathered() -> Iterator[None]:
+    gather.cache_clear()
+    yield
+    gather.cache_clear()
+
+
+def test_a_trial_of_one_process_is_alone_whatever_a_launcher_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", {"HOME": "/home/me"})
+        os.environ |= Launch(1, 2, 1, "gone", 29500, is_hosted=True).environment()
+        assert gather(1) == Team()
+        assert os.environ == {"HOME": "/home/me"}
+
+
+def test_the_port_of_a_team_is_bound_from_the_beginning() -> None:
+    meetings = [Meeting("127.0.0.1") for _ in range(2)]
+    assert meetings[0].port != meetings[1].port
+    for meeting in meetings:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", meeting.port))
+
+
+def test_processes_that_do_not_find_each_other_are_not_the_configurations_failure(
+    monkeypatch: pytest.MonkeyPatch, tiny_study: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The error goes on to Tune, which starts the trial anew, and is told as what it is."""
+
+    def refused(_precision: str) -> None:
+        raise torch.distributed.DistNetworkError("the address is in use")
+
+    monkeypatch.setattr(ray_trial, "make_accelerator", refused)
+    monkeypatch.setattr(ray_trial, "gather", cache(lambda _processes: Team()))
+    common = Shared(
+        tiny_study(resources={"processes": 2}),
+        StudyFolder(tmp_path),
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr(ray_trial.ray, "get", lambda _reference: common)
+    with pytest.raises(MeetingError, match="the address is in use") as raised:
+        run_trial({"id": "0000", "values": {}}, None)  # type: ignore[arg-type]
+    told = "Failure # 1\n" + "".join(traceback.format_exception(raised.value))
+    assert _described(told) == "its processes did not find each other"
 
 
 @pytest.mark.slow
@@ -48,7 +101,7 @@ def test_two_processes_add_up_and_are_the_same_two_the_next_time() -> None:
 
     def first_process(reported: Any) -> None:
         for _ in range(2):
-            helpers = gather(2)
+            helpers = gather(2).helpers
             running = [helper.run.remote(add_up, reported) for helper in helpers]
             add_up(reported)
             ray.get(running)
