@@ -63,9 +63,9 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     config = study.space.config()
     material = load_material(study)
     precision = agreed(lambda: precision_of(study, material, folder))
-    accelerator = make_accelerator(precision)
     setting = Setting.of(study, material, precision)
     table, told = go_on(folder, config, study.search.objective, setting)
+    accelerator = make_accelerator(precision)
     if accelerator.is_main_process:
         _start(folder, accelerator, study_name)
         for row in material.skipped:

@@ -27,6 +27,7 @@ from model.readers import SPLITS
 from spaces import EMBEDDED, StudyFile, UserError
 
 _SENTENCES_AT_ONCE = 1 << 16
+_MADE = ("train", "dev", "seed")  # the keys of [data] that embedded data depend on
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 # Of an encoder's configuration, what decides nothing here: dropout is a factor of ours.
 _SAYS_NOTHING = (
@@ -59,6 +60,8 @@ class Setting:
 
     data_path: str
     encoder_name: str
+    made: Mapping[str, int]
+    """How many data were made, and from which seed; empty where they were read."""
     sources: Mapping[str, Source]
     """By "TASK/SPLIT"."""
     weights: str
@@ -80,6 +83,9 @@ class Setting:
         return cls(
             data_path=study.data.path,
             encoder_name=study.encoder.name,
+            made=(
+                {n: getattr(study.data, n) for n in _MADE} if study.data.path == EMBEDDED else {}
+            ),
             sources={
                 f"{task}/{name}": Source(
                     name=_file_name(study, task, name),
@@ -115,6 +121,7 @@ class Setting:
             return cls(
                 data_path=data["path"],
                 encoder_name=encoder["name"],
+                made=data["made"],
                 sources={name: Source(**source) for name, source in data["sources"].items()},
                 weights=encoder["weights"],
                 shape=json.loads(encoder["shape"]),
@@ -146,6 +153,7 @@ class Setting:
             "precision": self.precision,
             "data": {
                 "path": self.data_path,
+                "made": dict(self.made),
                 "sources": {name: asdict(source) for name, source in self.sources.items()},
             },
             "encoder": {
@@ -159,19 +167,25 @@ class Setting:
 
     def changes_of_data(self, now: Setting) -> list[str]:
         """What of the data that both have is another now, in clauses."""
-        both = {n: (self.sources[n], now.sources[n]) for n in self.sources if n in now.sources}
-        changed = {n: (a, b) for n, (a, b) in both.items() if a.examples != b.examples}
-        made = [n for n, (a, b) in changed.items() if a.file == b.file == ""]
-        files = {n: pair for n, pair in changed.items() if n not in made}
-        clauses = [f"{b.name} has changed" for a, b in files.values() if a.file != b.file]
-        if not clauses and self.tokenizer == now.tokenizer:
-            if made:
-                clauses.append(f"this version of ablatune makes other data ({', '.join(made)})")
-            clauses += [
-                f"this version of ablatune reads other examples in {b.name}"
-                for _, b in files.values()
+        if EMBEDDED in (self.data_path, now.data_path) and self.data_path != now.data_path:
+            return [f"data.path was {self.data_path} and is {now.data_path}"]
+        if self.made != now.made:
+            return [
+                f"data.{name} was {before} and is {now.made[name]}"
+                for name, before in self.made.items()
+                if before != now.made[name]
             ]
-        return clauses
+        both = {n: (self.sources[n], now.sources[n]) for n in self.sources if n in now.sources}
+        changed = {n: pair for n, pair in both.items() if pair[0].examples != pair[1].examples}
+        clauses = [f"{b.name} has changed" for a, b in changed.values() if a.file != b.file]
+        if clauses or not changed or self.tokenizer != now.tokenizer:
+            return clauses
+        if self.made:
+            return [f"this version of ablatune makes other data ({', '.join(sorted(changed))})"]
+        return [
+            f"this version of ablatune reads other examples in {b.name}"
+            for _, b in changed.values()
+        ]
 
     def changes_of_encoder(self, now: Setting) -> list[str]:
         """What of the encoder is another now, in clauses."""

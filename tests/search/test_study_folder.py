@@ -198,6 +198,7 @@ SOURCE = Source(name="sts-dev.csv", file="of the file", examples="of the example
 SETTING = Setting(
     data_path="/there",
     encoder_name="minilm",
+    made={},
     sources={"sts/dev": SOURCE},
     weights="of the weights",
     shape={"layers": 6},
