@@ -11,9 +11,11 @@ from model.evaluate import Evaluation, evaluate
 from model.examples import Dataset, Example, SkippedRow
 from model.launcher import Launch, Meeting, settle
 from model.network import Network, build_network
+from model.precision import BF16, FP32, faster_precision, in_precision
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
 from model.sampling import Sampling
 from model.sequences import Sequences
+from model.setting import Setting
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
 from model.train import Report, Save, Trained, never, train
 from model.trial import Ask, DivergenceError, InterruptionError, Metrics
@@ -24,8 +26,10 @@ from model.work import embeds_once, epoch_work, example_work, work_kind
 __all__ = [
     "ALL_TASKS",
     "BEST",
+    "BF16",
     "DEV",
     "EXTRA",
+    "FP32",
     "LAST",
     "PARA",
     "SST",
@@ -48,6 +52,7 @@ __all__ = [
     "Sampling",
     "Save",
     "Sequences",
+    "Setting",
     "SkippedRow",
     "Split",
     "Task",
@@ -60,8 +65,10 @@ __all__ = [
     "epoch_work",
     "evaluate",
     "example_work",
+    "faster_precision",
     "has_bf16",
     "has_stalled",
+    "in_precision",
     "leave",
     "load_best",
     "load_dataset",

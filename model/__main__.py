@@ -9,17 +9,18 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 
 from model.data import load_material
-from model.device import leave, make_accelerator
+from model.device import agreed, leave, make_accelerator
+from model.going_on import go_on, precision_of
+from model.setting import Setting
 from model.tasks import ALL_TASKS
 from model.train import Save, train
 from model.trial import DivergenceError, Metrics
 from model.trial_folder import TrialFolder
-from spaces import Config, StudyFile, UserError, load_study
+from spaces import UserError, load_study
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,14 +61,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     study = load_study(study_name, overrides)
     config = study.space.config()
-    accelerator = make_accelerator(study.resources.precision)
     material = load_material(study)
-    _check_same(folder, config, study)
+    precision = agreed(lambda: precision_of(study, material, folder))
+    setting = Setting.of(study, material, precision)
+    table, told = go_on(folder, config, study.search.objective, setting)
+    accelerator = make_accelerator(precision)
     if accelerator.is_main_process:
         _start(folder, accelerator, study_name)
         for row in material.skipped:
             print(f"skipped {row.file}, row {row.row}: {row.why}", file=sys.stderr)
-        folder.start(config, _setting(study))
+        if told:
+            print(told, file=sys.stderr)
+        folder.start(config, table)
 
     def report(epoch: float, metrics: Metrics, save: Save) -> bool:
         save(folder.checkpoint)
@@ -94,28 +99,6 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
         print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
     leave(accelerator)
     return 0
-
-
-def _check_same(folder: TrialFolder, config: Config, study: StudyFile) -> None:
-    """Raise UserError if the folder's trial is not this one: nothing could go on from it."""
-    if not (folder.path / "config.toml").exists():
-        return
-    if folder.config() != config or folder.setting() != _setting(study):
-        raise UserError(
-            f"{folder.path} holds a trial of another configuration, encoder, data, objective or "
-            "precision; name another folder with --dir."
-        )
-
-
-def _setting(study: StudyFile) -> dict[str, Any]:
-    """What decides a trial's numbers beside its configuration."""
-    tables = study.tables()
-    return {
-        "encoder": tables["encoder"],
-        "data": tables["data"],
-        "objective": study.search.objective,
-        "precision": study.resources.precision,
-    }
 
 
 def _start(folder: TrialFolder, accelerator: Accelerator, study: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class Material:
     corpus: Corpus
     encoder: Pretrained
     skipped: tuple[SkippedRow, ...]
+    files: Mapping[str, str]
+    """The hash of each data file, by its name."""
+    tokenizer: str
+    """The hash of the encoder's tokenizer."""
 
 
 def load_material(study: StudyFile) -> Material:
@@ -51,9 +56,11 @@ def load_material(study: StudyFile) -> Material:
                 f"{encoder.shape.positions} tokens."
             )
     with_extra = any(_levels(study, "extra_data"))
-    corpus, skipped = _load_corpus(study.data, with_extra, load_tokenizer(encoder))
+    tokenizer = load_tokenizer(encoder)
+    files = _file_hashes(study.data, with_extra)
+    corpus, skipped = _load_corpus(study.data, with_extra, tokenizer, files)
     _check_first_rung(study, corpus)
-    return Material(corpus, encoder, skipped)
+    return Material(corpus, encoder, skipped, files, _hash(tokenizer.to_str().encode()))
 
 
 def _check_first_rung(study: StudyFile, corpus: Corpus) -> None:
@@ -78,28 +85,36 @@ def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:
 
 
 def _load_corpus(
-    data: DataSettings, with_extra: bool, tokenizer: Tokenizer
+    data: DataSettings, with_extra: bool, tokenizer: Tokenizer, files: Mapping[str, str]
 ) -> tuple[Corpus, tuple[SkippedRow, ...]]:
     """Out of the cache, or made and kept there."""
-    key = cache_key(_sources(data, with_extra, tokenizer))
+    key = cache_key(_sources(data, tokenizer, files))
     if (stored := read_cache(key)) is not None:
         return stored
     dataset = load_dataset(data, with_extra)
     corpus = build_corpus(dataset, tokenizer)
-    if key == cache_key(_sources(data, with_extra, tokenizer)):  # No file changed meanwhile.
+    if files == _file_hashes(data, with_extra):  # No file changed meanwhile.
         write_cache(key, corpus, dataset.skipped)
     return corpus, dataset.skipped
 
 
-def _sources(data: DataSettings, with_extra: bool, tokenizer: Tokenizer) -> Iterator[bytes]:
+def _sources(data: DataSettings, tokenizer: Tokenizer, files: Mapping[str, str]) -> Iterator[bytes]:
     """All that a corpus is made of."""
     yield tokenizer.to_str().encode()
+    made = [data.seed, data.train, data.dev] if data.path == EMBEDDED else []
+    yield json.dumps([made, list(files.items())]).encode()
+
+
+def _file_hashes(data: DataSettings, with_extra: bool) -> dict[str, str]:
+    """Of what is read, by the file's name; nothing where the data are made."""
     if data.path == EMBEDDED:
-        yield json.dumps([data.seed, data.train, data.dev]).encode()
-        return
-    for file in data_files(Path(data.path), with_extra):
-        yield file.name.encode()
-        yield file_content(file)
+        return {}
+    files = data_files(Path(data.path), with_extra)
+    return {file.name: _hash(file_content(file)) for file in files}
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _levels(study: StudyFile, factor: str) -> tuple[Value, ...]:

@@ -7,11 +7,13 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from model.cpus import usable_cpus
@@ -19,8 +21,8 @@ from model.launcher import USE_CPU, launched, settle, wants_cpu
 
 
 def make_accelerator(precision: str = "auto") -> Accelerator:
-    """Accelerate's device and processes, as the launcher set them; `precision` is auto, fp32 or
-    bf16."""
+    """Accelerate's device and processes, as the launcher set them; `precision` is fp32, bf16, or
+    auto: bf16 where the hardware has it. A study's trials get what `model.precision` found."""
     # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
     on_cpu = wants_cpu(os.environ) or not torch.accelerator.is_available()
     _settle_launch()
@@ -43,6 +45,18 @@ def _settle_launch() -> None:
         os.environ[USE_CPU] = "true"
 
 
+def agreed(choose: Callable[[], str]) -> str:
+    """What the main process of a training chooses, in all its processes, before there is an
+    accelerator."""
+    _settle_launch()
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return choose()
+    state = PartialState(cpu=wants_cpu(os.environ) or not torch.accelerator.is_available())
+    answer = [choose() if state.is_main_process else ""]
+    broadcast_object_list(answer)
+    return answer[0]
+
+
 def leave(accelerator: Accelerator) -> None:
     """The last call of a training's program: does not return where that has several processes.
 
@@ -58,9 +72,10 @@ def leave(accelerator: Accelerator) -> None:
     accelerator.end_training()
 
 
-def has_bf16() -> bool:
-    """Whether this machine multiplies bf16 matrices in hardware."""
-    if torch.cuda.is_available():
+def has_bf16(gpu: bool | None = None) -> bool:
+    """Whether this machine's GPU or its CPU multiplies bf16 matrices in hardware; None stands for
+    its GPU where it has one."""
+    if torch.cuda.is_available() if gpu is None else gpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -36,12 +36,17 @@ class TrialFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def setting_file(self) -> Path:
+        """Of a trial outside a study: what decides its numbers beside its configuration."""
+        return self.path / "setting.toml"
+
     def start(self, config: Config, setting: Mapping[str, Any] | None = None) -> None:
         """Create the folder and write the configuration, which the trial's other processes may be
         reading, and, for a trial outside a study, what else decides its numbers."""
         self.path.mkdir(parents=True, exist_ok=True)
         if setting is not None:
-            _replace(self.path / "setting.toml", tomli_w.dumps(setting))
+            _replace(self.setting_file, tomli_w.dumps(setting))
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in config.values().items()}
         _replace(self.path / "config.toml", tomli_w.dumps(values))
 
@@ -68,7 +73,7 @@ class TrialFolder:
 
     def setting(self) -> dict[str, Any]:
         """What `start` was given beside the configuration; empty where that was nothing."""
-        file = self.path / "setting.toml"
+        file = self.setting_file
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def record(self, epoch: float, metrics: Metrics) -> None:

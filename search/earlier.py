@@ -1,7 +1,8 @@
 """Trials of earlier studies that a new one starts from: shown to its sampler, and counted nowhere.
 
 An earlier trial fits where it could be a trial of this study and means the same there: the same
-encoder, data and objective, and a configuration of this space. That is: each factor that has an
+encoder, data and precision, by content and not by where they lie, the same objective, and a
+configuration of this space. That is: each factor that has an
 effect has one here too, with the value that is fixed here (the epochs and the seed among them) or
 one from the domain here. A completed trial enters with its last score, a stopped one as stopped,
 with what it had measured; failed and unfinished ones do not enter.
@@ -23,6 +24,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from model import Setting
 from search.clock import Clock
 from search.distributions import distributions, encode
 from search.records import Record
@@ -52,20 +54,41 @@ class Earlier:
     @classmethod
     def of(cls, study: StudyFile, folder: StudyFolder) -> Earlier:
         """What a study starts from: as its folder has it, or, of a new one, found and written
-        there.
+        there. The earlier studies may have been moved since, and may have grown.
 
         Raises:
-            UserError: if a folder to start from holds no study.
+            UserError: if a folder to start from holds no study, or what the study started from is
+                not in the folders that are named now.
         """
-        if not study.search.start_from:
+        if not (names := study.search.start_from):
             return cls()
         if folder.earlier.exists():
-            return cls._read(json.loads(folder.earlier.read_text(encoding="utf-8")), study.space)
-        found = find_earlier(study)
+            stored = json.loads(folder.earlier.read_text(encoding="utf-8"))
+            before = stored.get(
+                "from", sorted({t["origin"].rpartition("/")[0] for t in stored["fitting"]})
+            )
+            if {*before} <= {*names}:
+                return cls._read(stored, study.space)
+            if folder.is_binding:
+                taken = cls._read(stored, study.space)
+                if not taken.is_in(find_earlier(study, folder.setting())):
+                    raise UserError(
+                        f"The study in {folder.path} started from the trials of "
+                        f"{', '.join(before)}, which are not in {', '.join(names)}, as "
+                        "search.start_from says now. Name another folder with --dir."
+                    )
+                return taken
+        found = find_earlier(study, folder.setting())
         unfinished = folder.earlier.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+        content = {"from": list(names), **asdict(found)}
+        unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
         unfinished.replace(folder.earlier)
         return found
+
+    def is_in(self, other: Earlier) -> bool:
+        """Whether another has all of these trials, wherever they lie."""
+        there = [(trial.state, trial.values, list(trial.scores)) for trial in other.fitting]
+        return all((t.state, t.values, list(t.scores)) in there for t in self.fitting)
 
     @classmethod
     def _read(cls, stored: Mapping[str, Any], space: Space) -> Earlier:
@@ -116,8 +139,9 @@ class Earlier:
         return f"{text}{tried}{f' ({why})' if why else ''}."
 
 
-def find_earlier(study: StudyFile) -> Earlier:
-    """The trials of the studies that `search.start_from` names, the first study's first."""
+def find_earlier(study: StudyFile, setting: Setting | None = None) -> Earlier:
+    """The trials of the studies that `search.start_from` names, the first study's first; `setting`
+    is what this study was begun with, where that is known."""
     fitting: list[EarlierTrial] = []
     others: Counter[str] = Counter()
     for name in study.search.start_from or ():
@@ -128,7 +152,7 @@ def find_earlier(study: StudyFile) -> Earlier:
             )
         earlier = folder.study()
         records = folder.records(earlier.space) if folder.journal.exists() else []
-        reason = _why_no_study(earlier, study)
+        reason = _why_no_study(earlier, study, folder.setting(), setting)
         for record in records:
             why = reason or _why_no_trial(record, earlier.space, study.space)
             if why:
@@ -141,15 +165,32 @@ def find_earlier(study: StudyFile) -> Earlier:
     return Earlier(fitting, dict(others))
 
 
-def _why_no_study(earlier: StudyFile, study: StudyFile) -> str | None:
-    """Why no trial of an earlier study fits, in words; None where they may."""
-    if earlier.encoder != study.encoder:
+def _why_no_study(
+    earlier: StudyFile, study: StudyFile, there: Setting | None, here: Setting | None
+) -> str | None:
+    """Why no trial of an earlier study fits, in words; None where they may. Where it is not known
+    what either was begun with, names have to do."""
+    known = there is not None and here is not None
+    reason = _why_not_by_content(there, here) if there and here else None
+    if not known and earlier.encoder != study.encoder:
         return f"another encoder, {earlier.encoder.name}"
-    same_data = earlier.data.path == study.data.path
-    if not same_data or (study.data.path == EMBEDDED and earlier.data != study.data):
+    made = EMBEDDED in (study.data.path, earlier.data.path)
+    if (made and earlier.data != study.data) or (
+        not known and earlier.data.path != study.data.path
+    ):
         return f"other data, {earlier.data.path}"
-    if earlier.search.objective != study.search.objective:
+    if reason is None and earlier.search.objective != study.search.objective:
         return f"another objective, {earlier.search.objective}"
+    return reason
+
+
+def _why_not_by_content(there: Setting, here: Setting) -> str | None:
+    if changes := there.changes_of_encoder(here):
+        return f"another encoder, {there.encoder_name}: {'; '.join(changes)} since"
+    if changes := there.changes_of_data(here):
+        return f"other data, {there.data_path}: {'; '.join(changes)} since"
+    if there.precision != here.precision:
+        return f"another precision, {there.precision}"
     return None
 
 

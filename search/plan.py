@@ -21,6 +21,8 @@ from model import (
     embeds_once,
     epoch_work,
     example_work,
+    faster_precision,
+    in_precision,
     load_material,
     work_kind,
 )
@@ -29,7 +31,7 @@ from search.distributions import suggest
 from search.forecast import Ahead, Forecast, forecast
 from search.rungs import Rungs
 from search.timed_steps import Timed
-from search.timing import slots_here, time_steps
+from search.timing import slots_here, time_steps, uses_gpu
 from spaces import Config, StudyFile, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -64,6 +66,8 @@ class Plan:
 
     slots: int
     """Trials side by side, on all nodes."""
+    precision: str
+    """What trials compute in: as asked for, or what is faster on this machine."""
     seconds: float
     low: float
     high: float
@@ -94,6 +98,8 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
     slots = here * nodes
     if study.resources.concurrent is not None:
         slots = min(study.resources.concurrent, slots)
+    if study.resources.precision == "auto":
+        study = in_precision(study, faster_precision(study, material, uses_gpu(study.resources)))
     sampled = sample(study, _SAMPLED)
     configs = [study.space.config(values) for values in sampled]
     sizes = _Sizes(material.corpus)
@@ -123,6 +129,7 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
     price = study.resources.price
     return Plan(
         slots=slots,
+        precision=study.resources.precision,
         seconds=seconds,
         low=around + result.low * (1 - unsure),
         high=around + result.high * (1 + unsure),

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from model import LAST, TrialFolder, load_material, usable_cpus
+from model import FP32, LAST, Setting, TrialFolder, in_precision, load_material, usable_cpus
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
@@ -24,6 +24,7 @@ from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
+from search.precision import gpus_of_a_process, precision_on_cluster
 from search.ray_folder import ray_folder
 from search.ray_messages import ray_speaks_to
 from search.ray_trial import Shared, run_trial
@@ -59,7 +60,7 @@ def run(
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
     with handling(terminate, (signal.SIGTERM,)), folder.locked():
-        folder.open(study)
+        folder.check(study)
         with _log_to(folder):
             _log.info("study %s: %s", study.name, study.tables())
             _say("Reading the data and the encoder ...", quiet)
@@ -69,21 +70,30 @@ def run(
                 _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
             if material.skipped:
                 _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
-            ledger = Ledger(study, folder)
-            if study.search.start_from:
-                _log.info("%s", ledger.earlier.describe())
-                _say(ledger.earlier.describe(), quiet)
-            write_experiment(
-                folder.trials,
-                study.space.free,
-                [f"score/{name}" for name in ("mean", *TASKS)],
-            )
-            # Ray gives every worker a working folder of its own.
-            there = StudyFolder(folder.path.absolute())
-            shared = Shared(study, there, material.corpus, material.encoder)
+            precision = folder.precision(study)
+            setting = Setting.of(study, material, precision or FP32)
+            folder.check_content(setting)  # Ray takes seconds to start.
             with _cluster(address):
                 _log.info("Ray is up")
-                _search(ledger, shared, quiet)
+                if precision is None:
+                    precision = precision_on_cluster(study, material)
+                    _log.info("precision: %s is the faster one here", precision)
+                for told in folder.open(study, setting.computed_in(precision, _device(study))):
+                    _log.warning("%s", told)
+                    _say(told, quiet)
+                ledger = Ledger(study, folder)
+                if study.search.start_from:
+                    _log.info("%s", ledger.earlier.describe())
+                    _say(ledger.earlier.describe(), quiet)
+                write_experiment(
+                    folder.trials,
+                    study.space.free,
+                    [f"score/{name}" for name in ("mean", *TASKS)],
+                )
+                # Ray gives every worker a working folder of its own.
+                there = StudyFolder(folder.path.absolute())
+                trials = in_precision(study, precision)
+                _search(ledger, Shared(trials, there, material.corpus, material.encoder), quiet)
             return ledger
 
 
@@ -157,10 +167,12 @@ def _close(folder: TrialFolder, record: Record) -> None:
     (folder.checkpoint / LAST).unlink(missing_ok=True)
 
 
+def _device(study: StudyFile) -> str:
+    return "GPU" if gpus_of_a_process(study.resources) else "CPU"
+
+
 def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
-    gpus = resources.gpus
-    if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+    gpus = gpus_of_a_process(resources)
     bundle = {"CPU": float(resources.cpus), "GPU": gpus} if gpus else {"CPU": resources.cpus}
     available = ray.cluster_resources()
     for kind, amount in bundle.items():

@@ -110,6 +110,7 @@ def _told(prediction: Mapping[str, Any] | None) -> dict[str, str]:
         "takes": f"about {duration(prediction['seconds'])} ({low} to {high}) with "
         f"{prediction['slots']} trials side by side, for {epoch_text(prediction['epochs'])} epochs",
         "ends by": f"search.{prediction['ended_by']}",
+        "precision": prediction["precision"],
     }
     if prediction["cost"] is not None:
         told["costs"] = f"about {prediction['cost']:.3g}"

@@ -58,6 +58,11 @@ def slots_here(resources: ResourceSettings) -> int:
     return slots if resources.concurrent is None else min(slots, resources.concurrent)
 
 
+def uses_gpu(resources: ResourceSettings) -> bool:
+    """Whether trials would train on a GPU of this machine."""
+    return torch.cuda.is_available() and _gpus(resources) > 0
+
+
 def _gpus(resources: ResourceSettings) -> float:
     """Of a process."""
     usual = 1.0 if torch.cuda.is_available() else 0.0

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from model import BEST, LAST, DivergenceError, TrialFolder, load_last
 from model import __main__ as command
+from tests.model.test_data import fill
 
 Run = Callable[..., int]
 
@@ -148,20 +150,87 @@ def test_an_interrupted_trial_goes_on_where_it_was(
         assert tensor.equal(resumed["network"][name])
 
 
-@pytest.mark.parametrize("change", ["pooling=cls", "data.seed=1", "search.objective=sts"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("pooling=cls", 'pooling was "mean" and is "cls"'),
+        ("search.objective=sts", "search.objective was mean and is sts"),
+        ("resources.precision=bf16", "the precision was fp32 and is bf16"),
+        ("data.seed=1", "data.seed was 0 and is 1"),
+    ],
+)
 def test_a_folder_of_another_trial_is_refused(
-    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str], change: str
+    run: Run, trial: TrialFolder, capsys: pytest.CaptureFixture[str], change: str, said: str
 ) -> None:
     assert run("epochs=1") == 0
     before = {file: file.read_bytes() for file in trial.path.rglob("*") if file.is_file()}
     capsys.readouterr()
     assert run("epochs=1", change) == 2
     error = capsys.readouterr().err
-    assert error == (
-        f"error: {trial.path} holds a trial of another configuration, encoder, data, objective "
-        "or precision; name another folder with --dir.\n"
-    )
+    assert error.startswith(f"error: {trial.path} holds another trial: {said}. Name another ")
+    assert error.count("\n") == 1
     assert {f: f.read_bytes() for f in trial.path.rglob("*") if f.is_file()} == before
+
+
+def test_changed_data_are_refused_and_moved_ones_are_not(
+    run: Run, trial: TrialFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = fill(tmp_path / "data", rows=40)
+    assert run(f"data.path={data}", "epochs=1") == 0
+    moved = data.rename(tmp_path / "moved")
+    assert run(f"data.path={moved}", "epochs=1") == 0
+    rows = (moved / "sts-dev.csv").read_text().splitlines(keepends=True)
+    (moved / "sts-dev.csv").write_text("".join(rows[:-1]))
+    capsys.readouterr()
+    assert run(f"data.path={moved}", "epochs=1") == 2
+    assert "holds another trial: sts-dev.csv has changed. Name" in capsys.readouterr().err
+
+
+def test_what_nothing_was_trained_with_binds_nobody(
+    run: Run, trial: TrialFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_args: object, **_keys: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(command, "train", interrupted)
+        assert run("epochs=1") == 130
+    assert trial.config().pooling == "mean"
+    assert run("epochs=1", "pooling=cls", "data.seed=1") == 0
+    assert trial.config().pooling == "cls"
+
+
+def test_a_trial_of_an_earlier_version_goes_on(
+    run: Run, trial: TrialFolder, encoder_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("epochs=1") == 0
+    old = {
+        "encoder": {"name": str(encoder_folder)},
+        "data": {"path": "embedded", "train": 32, "dev": 32, "seed": 0},
+        "objective": "mean",
+        "precision": "fp32",
+    }
+    trial.setting_file.write_text(tomli_w.dumps(old))
+    capsys.readouterr()
+    assert run("epochs=1") == 0
+    assert "An earlier version of ablatune began the trial" in capsys.readouterr().err
+    assert trial.setting()["encoder"]["weights"]
+    trial.setting_file.write_text(tomli_w.dumps({**old, "data": {"path": "/there"}}))
+    assert run("epochs=1") == 2
+    assert "data.path was /there and is embedded" in capsys.readouterr().err
+
+
+def test_auto_is_measured_once_and_kept(
+    run: Run, trial: TrialFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.precision.has_bf16", lambda gpu: True)
+    monkeypatch.setattr("model.precision.time_precisions", lambda *_given: (1.0, 2.0))
+    assert run("epochs=1", "resources.precision=auto") == 0
+    assert trial.setting()["precision"] == "fp32"
+    monkeypatch.setattr("model.precision.time_precisions", lambda *_given: (2.0, 1.0))
+    assert run("epochs=1", "resources.precision=auto") == 0
+    assert trial.setting()["precision"] == "fp32"
 
 
 def test_a_damaged_checkpoint_is_exit_code_2(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
+from model import Setting
+from model.setting import Source
 from search.ledger import Ledger
 from search.study_folder import StudyFolder
 from spaces import StudyFile, UserError, Value, load_study, parse_study
@@ -184,6 +187,94 @@ def test_what_was_taken_stands_whatever_becomes_of_the_earlier_study(
     for _ in range(12):
         parts = run(opened(study, tmp_path / "parts"), 1)
     assert values(parts) == values(whole)
+
+
+SOURCE = Source(name="sts-dev.csv", file="of the file", examples="of the examples")
+SETTING = Setting(
+    data_path="/data",
+    encoder_name="minilm",
+    made={},
+    sources={"sts/dev": SOURCE},
+    weights="of the weights",
+    shape={},
+    tokenizer="of the tokenizer",
+    precision="fp32",
+    surroundings={},
+)
+CHANGED = replace(SOURCE, file="another", examples="others")
+
+
+def begun(path: Path, setting: Setting | None, *earlier: Path, data: str = "/data") -> Ledger:
+    """A study on files, which was begun with a setting, or before there were any."""
+    name = "study" if earlier else "earlier"
+    study = study_of(*earlier, name=name, data={"path": data}, search={"trials": 3})
+    folder = StudyFolder(path)
+    folder.open(study, setting)
+    return run(Ledger(study, folder))
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "reason"),
+    [
+        (SETTING, SETTING, None),
+        (None, SETTING, None),
+        (SETTING, None, None),
+        (SETTING, replace(SETTING, surroundings={"torch": "3"}), None),
+        (
+            SETTING,
+            replace(SETTING, sources={"sts/dev": SOURCE, "sts/extra": CHANGED}),
+            None,  # what only one of them has was not compared, but by the factors
+        ),
+        (
+            SETTING,
+            replace(SETTING, sources={"sts/dev": CHANGED}),
+            "other data, /data: sts-dev.csv has changed since",
+        ),
+        (
+            SETTING,
+            replace(SETTING, weights="others"),
+            "another encoder, minilm: the encoder's weights have changed since",
+        ),
+        (SETTING, replace(SETTING, precision="bf16"), "another precision, fp32"),
+    ],
+)
+def test_an_earlier_trial_fits_by_what_it_was_trained_on(
+    tmp_path: Path, there: Setting | None, here: Setting | None, reason: str | None
+) -> None:
+    """At the same path."""
+    begun(tmp_path / "earlier", there)
+    told = begun(tmp_path / "study", here, tmp_path / "earlier").earlier.describe()
+    if reason is None:
+        assert told.startswith("3 of 3 trials")
+    else:
+        assert told == (
+            f"0 of 3 trials of earlier studies inform the sampler (3 do not fit: {reason})."
+        )
+
+
+def test_the_same_data_fit_wherever_they_lie(tmp_path: Path) -> None:
+    begun(tmp_path / "earlier", SETTING)
+    moved = replace(SETTING, data_path="/moved")
+    ledger = begun(tmp_path / "study", moved, tmp_path / "earlier", data="/moved")
+    assert ledger.earlier.describe().startswith("3 of 3 trials")
+    unknown = begun(tmp_path / "other", None, tmp_path / "earlier", data="/moved")
+    assert "0 of 3 trials" in unknown.earlier.describe()
+    assert "other data, /data" in unknown.earlier.describe()
+
+
+def test_an_earlier_study_may_move_and_no_other_may_take_its_place(tmp_path: Path) -> None:
+    begun(tmp_path / "earlier", SETTING)
+    taken = begun(tmp_path / "study", SETTING, tmp_path / "earlier").earlier
+    moved = (tmp_path / "earlier").rename(tmp_path / "moved")
+    again = begun(tmp_path / "study", SETTING, moved)
+    assert again.earlier == taken
+    assert len(again.records) == 3
+    other = run(opened(study_of(search={"trials": 3, "seed": 5}), tmp_path / "other"))
+    with pytest.raises(UserError, match=r"which are not in .*/other, as search\.start_from"):
+        begun(tmp_path / "study", SETTING, other.folder.path)
+    with pytest.raises(UserError, match=r"begun with search\.start_from"):
+        begun(tmp_path / "study", SETTING, moved, other.folder.path)
+    assert begun(tmp_path / "study", SETTING, moved).earlier == taken
 
 
 def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from model import Setting
+from model.setting import Source
+from search.ledger import Ledger
 from search.study_folder import StudyFolder
 from spaces import StudyFile, UserError, load_study, parse_study
 
@@ -40,7 +44,7 @@ def study_of(**changes: dict[str, Any]) -> StudyFile:
         "data": {"train": 64},
         "space": SPACE,
         "search": {"trials": 8},
-        "resources": {"processes": 1},
+        "resources": {"processes": 1, "precision": "fp32"},
     }
     merged = {name: {**values, **changes.get(name, {})} for name, values in tables.items()}
     return parse_study(merged, "study", "study")
@@ -113,9 +117,18 @@ def test_the_stored_study_is_named_after_its_folder(tmp_path: Path) -> None:
     assert folder.study().name == "named"
 
 
+def measured(path: Path, study: StudyFile, setting: Setting | None = None) -> StudyFolder:
+    """A folder where a trial has measured something."""
+    folder = StudyFolder(path)
+    folder.open(study, setting)
+    trial = folder.trial("0000")
+    trial.start(study.space.config())
+    trial.record(1, {"score/mean": 0.5})
+    return folder
+
+
 def test_the_same_study_may_go_on(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path)
-    folder.open(study_of())
+    folder = measured(tmp_path, study_of())
     folder.open(study_of())
     assert folder.study().tables() == study_of().tables()
 
@@ -136,8 +149,7 @@ def test_the_same_study_may_go_on(tmp_path: Path) -> None:
     ],
 )
 def test_how_much_and_where_may_change(tmp_path: Path, table: str, key: str, value: object) -> None:
-    folder = StudyFolder(tmp_path)
-    folder.open(study_of())
+    folder = measured(tmp_path, study_of())
     folder.open(study_of(**{table: {key: value}}))
     assert folder.study().tables()[table][key] == value
 
@@ -153,13 +165,13 @@ def test_how_much_and_where_may_change(tmp_path: Path, table: str, key: str, val
         ("encoder", "name", "other", "encoder.name = minilm, now it is other"),
         ("space", "epochs", 5, "space.epochs = 4, now it is 5"),
         ("space", "jaccard", [True], r"space.jaccard = \[True, False\], now it is \[True\]"),
+        ("resources", "precision", "bf16", "resources.precision = fp32, now it is bf16"),
     ],
 )
 def test_what_decides_the_numbers_may_not_change(
     tmp_path: Path, table: str, key: str, value: object, shown: str
 ) -> None:
-    folder = StudyFolder(tmp_path)
-    folder.open(study_of())
+    folder = measured(tmp_path, study_of())
     before = folder.file.read_text()
     with pytest.raises(UserError, match=f"{shown}: .* --dir"):
         folder.open(study_of(**{table: {key: value}}))
@@ -180,3 +192,147 @@ def test_where_nothing_can_be_written_is_one_sentence(tmp_path: Path) -> None:
 def test_a_folder_without_a_study_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no study's folder: it has no study\.toml"):
         StudyFolder(tmp_path).study()
+
+
+SOURCE = Source(name="sts-dev.csv", file="of the file", examples="of the examples")
+SETTING = Setting(
+    data_path="/there",
+    encoder_name="minilm",
+    made={},
+    sources={"sts/dev": SOURCE},
+    weights="of the weights",
+    shape={"layers": 6},
+    tokenizer="of the tokenizer",
+    precision="fp32",
+    surroundings={"torch": "2.13.0"},
+)
+OTHER_DATA = dataclasses.replace(
+    SETTING, sources={"sts/dev": dataclasses.replace(SOURCE, file="another", examples="others")}
+)
+
+
+def at(path: str, **changes: dict[str, Any]) -> StudyFile:
+    """With data in files, which are known by content where the setting is."""
+    return study_of(data={"path": path}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (OTHER_DATA, "sts-dev.csv has changed since"),
+        (dataclasses.replace(SETTING, weights="others"), "the encoder's weights have changed"),
+        (dataclasses.replace(SETTING, precision="bf16"), "the precision was fp32 and is bf16"),
+    ],
+)
+def test_what_changed_on_disk_is_named_and_refused(tmp_path: Path, now: Setting, said: str) -> None:
+    folder = measured(tmp_path, at("/there"), SETTING)
+    with pytest.raises(UserError, match=rf"cannot go on: {said}.*--dir\.$"):
+        folder.open(at("/there"), now)
+    assert folder.setting() == SETTING
+
+
+def test_the_same_content_elsewhere_goes_on(tmp_path: Path) -> None:
+    folder = measured(tmp_path, at("/there"), SETTING)
+    moved = at("/elsewhere", encoder={"name": "/models/the-same"})
+    assert folder.open(moved, dataclasses.replace(SETTING, data_path="/elsewhere")) == []
+    assert folder.study().data.path == "/elsewhere"
+    assert folder.setting() == SETTING
+    with pytest.raises(
+        UserError, match=r"sts-dev\.csv has changed since it was begun \(data /ther"
+    ):
+        folder.open(at("/third"), OTHER_DATA)
+
+
+def test_other_surroundings_are_told_and_nothing_more(tmp_path: Path) -> None:
+    folder = measured(tmp_path, at("/there"), SETTING)
+    newer = dataclasses.replace(SETTING, surroundings={"torch": "2.14.0"})
+    (told,) = folder.open(at("/there"), newer)
+    assert "may change scores a little: torch: 2.13.0, now 2.14.0." in told
+
+
+def test_a_folder_of_an_earlier_version_takes_up_what_it_finds(tmp_path: Path) -> None:
+    folder = measured(tmp_path, at("/there"))
+    assert folder.setting() is None
+    (told,) = folder.open(at("/there"), SETTING)
+    assert told.startswith("An earlier version of ablatune began the study in")
+    assert folder.setting() == SETTING
+    assert folder.open(at("/there"), SETTING) == []
+    with pytest.raises(UserError, match="has changed"):
+        folder.open(at("/there"), OTHER_DATA)
+
+
+def test_auto_is_what_the_trials_were_trained_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = at("/there", resources={"precision": "auto"})
+    folder = StudyFolder(tmp_path / "new")
+    assert folder.precision(auto) is None
+    assert folder.precision(at("/there")) == "fp32"
+    for precision in ("fp32", "bf16"):
+        setting = dataclasses.replace(SETTING, precision=precision)
+        folder = measured(tmp_path / precision, auto, setting)
+        assert folder.precision(auto) == precision
+    # Of an earlier version, it is what the hardware has.
+    folder = measured(tmp_path / "old", auto)
+    for has, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr("search.study_folder.has_bf16", lambda has=has: has)
+        assert folder.precision(auto) == precision
+
+
+def test_what_no_trial_has_measured_with_binds_nobody(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.open(at("/nope"))
+    folder.open(at("/there", space={"epochs": 3}), SETTING)
+    assert folder.study().data.path == "/there"
+    assert folder.open(at("/there", search={"seed": 4}), OTHER_DATA) == []
+    assert folder.setting() == OTHER_DATA
+    assert folder.study().search.seed == 4
+
+
+def test_trials_that_measured_nothing_are_put_aside_when_the_study_changes(tmp_path: Path) -> None:
+    study = at("/there", search={"sampler": "random", "trials": 2})
+    folder = StudyFolder(tmp_path)
+    folder.open(study, SETTING)
+    ledger = Ledger(study, folder)
+    failed, begun = ledger.next(), ledger.next()
+    assert failed is not None
+    assert begun is not None
+    ledger.end(failed.id, "out of memory")
+    folder.trial(failed.id).start(study.space.config(failed.values))
+    folder.open(study, SETTING)  # nothing differs: they stand
+    assert len(Ledger(study, folder).records) == 2
+    other = at("/there", search={"sampler": "random", "trials": 2}, space={"batch_size": 16})
+    changes = [(other, SETTING, "space.batch_size"), (other, OTHER_DATA, "sts-dev.csv has changed")]
+    for number, (now, setting, why) in enumerate(changes, start=1):
+        (told,) = folder.open(now, setting)
+        assert "it begins anew" in told
+        assert why in told
+        aside = tmp_path / "unmeasured" / str(number)
+        assert str(aside) in told
+        assert (aside / folder.journal.name).exists()
+        again = Ledger(now, folder)
+        assert again.records == {}
+        assert again.next() is not None
+    assert (tmp_path / "unmeasured" / "1" / "trials" / failed.id / "config.toml").exists()
+
+
+def test_scores_in_the_journal_alone_bind(tmp_path: Path) -> None:
+    study = at("/there", search={"sampler": "random"})
+    folder = StudyFolder(tmp_path)
+    folder.open(study, SETTING)
+    ledger = Ledger(study, folder)
+    trial = ledger.next()
+    assert trial is not None
+    assert not folder.is_binding
+    ledger.report(trial.id, 1, 0.5)
+    assert folder.is_binding
+    with pytest.raises(UserError, match="has changed"):
+        folder.open(study, OTHER_DATA)
+
+
+def test_a_setting_that_says_nothing_is_one_sentence(tmp_path: Path) -> None:
+    folder = measured(tmp_path, at("/there"), SETTING)
+    for content in ("", "precision = 1", "[data\n", "\x00"):
+        folder.setting_file.write_text(content)
+        with pytest.raises(UserError, match=r"setting\.toml does not say .* remove that file"):
+            folder.open(at("/there"), SETTING)
