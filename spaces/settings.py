@@ -147,7 +147,8 @@ class ResourceSettings:
     precision: str = key(
         "auto",
         Choice(("auto", "fp32", "bf16")),
-        "of the encoder's matrix products; auto is bf16 where the hardware has it",
+        "of the encoder's matrix products; auto is the faster one, which is measured before the "
+        "first trial and kept with the study",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from model import Material, load_material
+from model import Material, in_precision, load_material
 from search.cli import main
 from search.costs import declared_size
 from search.plan import Plan, dear_factors, predict, representatives, sample
@@ -112,6 +112,27 @@ def test_steps_are_timed_in_as_many_processes_as_trials(study: StudyFile) -> Non
             assert min(one.evaluation, one.save, one.start) > 0
             assert (one.embedding > 0) == (config.trainable_layers == "none")
     assert timings.ready > 0
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("auto", "bf16"), ("fp32", "fp32")])
+def test_steps_are_timed_in_the_precision_that_a_search_would_choose(
+    study: StudyFile,
+    material: Material,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    expected: str,
+) -> None:
+    timed: list[str] = []
+
+    def time_steps(study: StudyFile, *_given: object) -> None:
+        timed.append(study.resources.precision)
+        raise InterruptedError
+
+    monkeypatch.setattr("search.plan.faster_precision", lambda *_given: "bf16")
+    monkeypatch.setattr("search.plan.time_steps", time_steps)
+    with pytest.raises(InterruptedError):
+        predict(in_precision(study, asked), material, loading=1.0)
+    assert timed == [expected]
 
 
 @pytest.mark.slow

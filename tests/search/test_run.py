@@ -28,8 +28,7 @@ from search.records import open_journal, read_records
 from search.run import run
 from search.study_folder import StudyFolder
 from search.tensorboard import EVENT_FILES
-from spaces import StudyFile, UserError, load_study
-from tests.model.test_data import fill
+from spaces import StudyFile, load_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -104,46 +103,6 @@ def test_the_folder_holds_what_the_design_says(searched: Ledger) -> None:
             "log.txt",
             "checkpoint",
         }
-
-
-def test_a_study_goes_on_with_the_data_and_the_precision_that_it_was_begun_with(
-    tiny_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, data = StudyFolder(tmp_path / "study"), fill(tmp_path / "data", rows=64)
-
-    def search(path: Path, trials: int) -> Ledger:
-        study = tiny_study(
-            space={**FREE, "epochs": 1},
-            data={"path": str(path)},
-            search={"trials": trials},
-            resources={"precision": "auto"},
-        )
-        return run(study, folder, quiet=True)
-
-    asked: list[str] = []
-    monkeypatch.setattr("search.precision.faster_precision", lambda *_: asked.append("") or "fp32")
-    with pytest.raises(UserError, match=r"data\.path names the folder"):
-        search(tmp_path / "nope", 1)
-    (first,) = search(data, 1).records.values()
-    assert first.state == "completed"
-    monkeypatch.setattr("search.precision.faster_precision", lambda *_: asked.append("") or "bf16")
-
-    whole = (data / "sts-dev.csv").read_text()
-    (data / "sts-dev.csv").write_text("".join(whole.splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match=r"cannot go on: sts-dev\.csv has changed since"):
-        search(data, 2)
-    assert len(folder.records(folder.study().space)) == 1
-
-    (data / "sts-dev.csv").write_text(whole)
-    moved = data.rename(tmp_path / "moved")
-    search(moved, 2)
-    assert len(folder.records(folder.study().space)) == 2
-    assert folder.study().data.path == str(moved)
-    assert folder.study().resources.precision == "auto"
-    setting = folder.setting()
-    assert setting is not None
-    assert (setting.data_path, setting.precision) == (str(data), "fp32")
-    assert len(asked) == 1
 
 
 def test_metrics_are_the_journal_s_intermediate_values(searched: Ledger) -> None:
