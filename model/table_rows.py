@@ -135,11 +135,10 @@ class TableRows:
         ]
         if len(record.cells) > width:
             return over_lines[0][0]
-        return next((c for c, *at in over_lines if self._has_swallowed(c, *at, is_row)), None)
+        return next((cell[0] for cell in over_lines if self._has_swallowed(cell, is_row)), None)
 
-    def _has_swallowed(
-        self, column: int, start: int, end: int, is_row: Callable[[Cells], bool]
-    ) -> bool:
+    def _has_swallowed(self, cell: tuple[int, int, int], is_row: Callable[[Cells], bool]) -> bool:
+        column, start, end = cell
         first, last = self._line_at(start), self._line_at(end - 1)
         lines = {n: self._line(n).split("\t") for n in range(first, last + 1)}
         begins_as_row = is_row(lines[first])

@@ -25,12 +25,12 @@ from model import (
     ALL_TASKS,
     Ask,
     Corpus,
-    DivergenceError,
     InterruptionError,
     Metrics,
     Pretrained,
     Report,
     Save,
+    TrialError,
     TrialFolder,
     make_accelerator,
     never,
@@ -102,7 +102,7 @@ def _run(
         ray.get(running)
     except InterruptionError:
         pass
-    except (DivergenceError, UserError) as error:
+    except (TrialError, UserError) as error:
         logging.error("%s", error)
         return str(error)
     except Exception as error:
@@ -130,7 +130,7 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
 
         try:
             _train(given, common, silent, never)
-        except (DivergenceError, InterruptionError) as error:
+        except (TrialError, InterruptionError) as error:
             logging.info("%r", error)  # which the first process has seen too, and reports
 
 
