@@ -1,8 +1,8 @@
 """What is to be known of a vocabulary before transformers makes a tokenizer from it alone.
 
-How a WordPiece vocabulary wants texts to be normalised, where no file says so: BERT's tokenizers lower-case texts unless they are told otherwise, and a checkpoint of a cased one
-may come without the file that tells them: then most capitals would be read as unknown, or as
-something else.
+How a WordPiece vocabulary wants texts to be normalised, where no file says so: BERT's tokenizers
+lower-case texts unless they are told otherwise, and a checkpoint of a cased one may come without
+the file that tells them. Then most capitals would be read as unknown, or as something else.
 """
 
 from __future__ import annotations
