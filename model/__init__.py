@@ -18,7 +18,14 @@ from model.sequences import Sequences
 from model.setting import Setting
 from model.tasks import ALL_TASKS, PARA, SST, STS, Task
 from model.train import Report, Save, Trained, never, train
-from model.trial import Ask, DivergenceError, InterruptionError, Metrics
+from model.trial import (
+    Ask,
+    DivergenceError,
+    InterruptionError,
+    Metrics,
+    TrialError,
+    UndefinedScoreError,
+)
 from model.trial_folder import TrialFolder
 from model.whole_lines import append_whole
 from model.work import embeds_once, epoch_work, example_work, work_kind
@@ -57,7 +64,9 @@ __all__ = [
     "Split",
     "Task",
     "Trained",
+    "TrialError",
     "TrialFolder",
+    "UndefinedScoreError",
     "append_whole",
     "build_corpus",
     "build_network",

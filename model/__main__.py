@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from model.going_on import go_on, precision_of
 from model.setting import Setting
 from model.tasks import ALL_TASKS
 from model.train import Save, train
-from model.trial import DivergenceError, Metrics
+from model.trial import Metrics, TrialError
 from model.trial_folder import TrialFolder
 from spaces import UserError, load_study
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         return _train(given.study, given.overrides, TrialFolder(given.dir))
-    except (UserError, DivergenceError) as error:
+    except (UserError, TrialError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
@@ -77,9 +78,10 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
     def report(epoch: float, metrics: Metrics, save: Save) -> bool:
         save(folder.checkpoint)
         folder.record(epoch, metrics)
-        scores = " ".join(f"{t.name} {metrics[f'score/{t.name}']:.3f}" for t in ALL_TASKS)
+        names = (*(task.name for task in ALL_TASKS), "mean")
+        scores = " ".join(f"{name} {_score_text(metrics[f'score/{name}'])}" for name in names)
         print(
-            f"epoch {epoch}/{config.epochs}: {scores} mean {metrics['score/mean']:.3f} "
+            f"epoch {epoch}/{config.epochs}: {scores} "
             f"({metrics['seconds']:.1f} s, {metrics['examples_per_second']:.0f} examples/s)",
             flush=True,
         )
@@ -99,6 +101,10 @@ def _train(study_name: str, overrides: list[str], folder: TrialFolder) -> int:
         print(f"best: epoch {trained.best_epoch}, {trained.best_score:.4f}; see {folder.path}")
     leave(accelerator)
     return 0
+
+
+def _score_text(score: float) -> str:
+    return f"{score:.3f}" if math.isfinite(score) else "undefined"
 
 
 def _start(folder: TrialFolder, accelerator: Accelerator, study: str) -> None:

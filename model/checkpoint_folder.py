@@ -8,8 +8,13 @@ from spaces import MINILM, UserError
 
 CONFIG, SAFETENSORS, PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENIZER = "tokenizer.json"
-VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
-_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "merges.txt")
+TOKENIZER_CONFIG, WORDPIECE = "tokenizer_config.json", "vocab.txt"
+SENTENCEPIECES = ("sentencepiece.bpe.model", "spm.model")
+VOCABULARIES = (WORDPIECE, "vocab.json", *SENTENCEPIECES)
+_BESIDE = (TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "merges.txt")
+# Of weights that are one file, or several with an index.
+_SAFETENSORS = (SAFETENSORS, f"{SAFETENSORS}.index.json", "model-*.safetensors")
+_PICKLES = (PICKLE, f"{PICKLE}.index.json", "pytorch_model-*.bin")
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -27,11 +32,11 @@ def checkpoint_folder(name: str) -> Path:
     from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
     from huggingface_hub.errors import HFValidationError
 
-    wanted = [CONFIG, SAFETENSORS, TOKENIZER, *VOCABULARIES, *_BESIDE]
+    wanted = [CONFIG, *_SAFETENSORS, TOKENIZER, *VOCABULARIES, *_BESIDE]
     try:
         found = Path(snapshot_download(name, allow_patterns=wanted))
-        if not (found / SAFETENSORS).is_file():
-            found = Path(snapshot_download(name, allow_patterns=[*wanted, PICKLE]))
+        if not any((found / file).is_file() for file in _SAFETENSORS[:2]):
+            found = Path(snapshot_download(name, allow_patterns=[*wanted, *_PICKLES]))
         return found
     except HFValidationError as error:
         raise UserError(

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
-from model.corpus import Corpus, build_corpus
+from model.corpus import DEV, Corpus, build_corpus
 from model.corpus_cache import cache_key, read_cache, write_cache
 from model.embedded import generate
 from model.examples import Dataset, SkippedRow
 from model.pretrained import Pretrained, load_encoder, load_tokenizer
-from model.readers import data_files, file_content, read_folder
+from model.readers import SPLITS, data_files, file_content, read_folder
 from model.sampling import Sampling
-from model.tasks import ALL_TASKS
+from model.tasks import ALL_TASKS, is_constant, pearson
 from spaces import EMBEDDED, DataSettings, StudyFile, UserError, Value
 
 
@@ -39,7 +40,8 @@ def load_material(study: StudyFile) -> Material:
 
     Raises:
         UserError: if data or encoder cannot be read, or the encoder is too small for a value of
-            the space, or the first rung comes before the first update.
+            the space, or the dev examples give the objective no value, or the first rung comes
+            before the first update.
     """
     encoder = load_encoder(study.encoder.name)
     for factor in ("trainable_layers", "reinitialized_layers", "pooled_layers"):
@@ -59,6 +61,7 @@ def load_material(study: StudyFile) -> Material:
     tokenizer = load_tokenizer(encoder)
     files = _file_hashes(study.data, with_extra)
     corpus, skipped = _load_corpus(study.data, with_extra, tokenizer, files)
+    _check_scores(study, corpus)
     _check_first_rung(study, corpus)
     return Material(corpus, encoder, skipped, files, _hash(tokenizer.to_str().encode()))
 
@@ -75,6 +78,29 @@ def _check_first_rung(study: StudyFile, corpus: Corpus) -> None:
             f"search.grace_epochs must be at least one update, but {study.search.grace_epochs:g} "
             f"of all data, {updates} updates of batch_size {largest}, is less."
         )
+
+
+def _check_scores(study: StudyFile, corpus: Corpus) -> None:
+    """Each score that the objective is made of must be able to tell networks apart."""
+    for task in ALL_TASKS:
+        if study.search.objective not in ("mean", task.name):
+            continue
+        dev = corpus.splits[task.name][DEV]
+        files, _ = SPLITS[task.name]
+        path = study.data.path
+        where = path if path == EMBEDDED else str(Path(path) / files.format(DEV))
+        if len(dev) < 2:
+            raise UserError(f"{where} has {len(dev)} usable row(s); a dev score needs two or more.")
+        if is_constant(dev.labels):
+            raise UserError(
+                f"{where}: all {len(dev)} labels are {dev.labels[0]:g}, with which every network "
+                f"would have the same score of {task.name} or none; dev labels must differ."
+            )
+        if task.metric is pearson and len(np.unique(corpus.input_numbers(dev))) == 1:
+            raise UserError(
+                f"{where}: all {len(dev)} rows have the same sentences, for which there is no "
+                f"correlation of predictions with labels; dev rows of {task.name} must differ."
+            )
 
 
 def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:

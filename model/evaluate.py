@@ -23,7 +23,8 @@ _FILLING = 16
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One task on one split: `predictions` (examples,), the mean `loss`, and the `score`."""
+    """One task on one split: `predictions` (examples,), the mean `loss`, and the `score`, NaN where
+    the metric is not defined."""
 
     predictions: np.ndarray
     loss: float

@@ -16,23 +16,26 @@ from torch import Tensor
 
 from model.checkpoint_folder import (
     CONFIG,
-    PICKLE,
-    SAFETENSORS,
+    SENTENCEPIECES,
     TOKENIZER,
     VOCABULARIES,
     brief,
     checkpoint_folder,
 )
 from model.encoder import Encoder, EncoderShape
+from model.encoder_config import check_config
 from model.packed_encoder import EncoderSize, PackedEncoder
 from model.transformers_encoder import (
     FAMILIES,
+    MissingWeightsError,
     TransformersEncoder,
     TransformersShape,
     read_transformers,
 )
 from model.undrawn import Undrawn
-from spaces.errors import UserError, unknown
+from model.vocabulary import check_sentencepiece, unsaid
+from model.weight_files import weight_files
+from spaces.errors import UserError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -200,7 +203,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is no checkpoint: it has no {CONFIG}.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is not JSON ({brief(error)}).") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in ("bert", *FAMILIES):
@@ -209,19 +214,23 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{', '.join(FAMILIES)}."
         )
     found: dict[str, Any] = config
+    check_config(found, file)
     return found
 
 
 def _read_other(
     config: Mapping[str, Any], folder: Path
 ) -> tuple[EncoderSize, dict[str, FloatArray]]:
+    weight_files(folder)  # What lacks there is told better than by transformers.
     try:
         shape, tensors = read_transformers(folder)
-    except KeyError as error:
+    except MissingWeightsError as error:
         raise UserError(
-            f"The checkpoint in {folder} has no weights {error}; a {config['model_type']} encoder, "
-            f"as its {CONFIG} describes it, would."
+            f"The checkpoint in {folder} has no weights {str(error)!r}; a "
+            f"{config['model_type']} encoder, as its {CONFIG} describes it, would."
         ) from error
+    except UserError:
+        raise
     except Exception as error:  # A damaged file fails in many ways.
         raise UserError(f"The checkpoint in {folder} cannot be read ({brief(error)}).") from error
     return shape, {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -235,17 +244,7 @@ def _read_bert(
 
 
 def _read_shape(config: Mapping[str, Any], file: Path) -> EncoderShape:
-    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        raise UserError(
-            f"{file} describes a decoder or relative positions; an encoder with absolute positions "
-            "is needed."
-        )
     values = {ours: config.get(key, default) for ours, (key, default) in _SHAPE.items()}
-    if values["activation"] != "gelu":
-        from transformers.activations import ACT2FN
-
-        if values["activation"] not in ACT2FN:
-            raise unknown("activation", values["activation"], ACT2FN, where=str(file))
     try:
         return EncoderShape(**values)
     except (TypeError, ValueError) as error:
@@ -254,18 +253,19 @@ def _read_shape(config: Mapping[str, Any], file: Path) -> EncoderShape:
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors under the names of transformers' `BertModel`."""
-    try:
-        if (folder / SAFETENSORS).is_file():
-            from safetensors.torch import load_file
+    tensors: dict[str, Tensor] = {}
+    for file in weight_files(folder):
+        try:
+            if file.suffix == ".safetensors":
+                from safetensors.torch import load_file
 
-            tensors = load_file(folder / SAFETENSORS)
-        else:
-            tensors = torch.load(folder / PICKLE, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} has no weights: neither {SAFETENSORS} nor {PICKLE}.") from error
-    except Exception as error:  # A damaged file fails in many ways.
-        raise UserError(f"The weights in {folder} cannot be read ({brief(error)}).") from error
-    return {_modern(name): tensor for name, tensor in tensors.items()}
+                found = load_file(file)
+            else:
+                found = torch.load(file, map_location="cpu", weights_only=True)
+            tensors |= {_modern(name): tensor for name, tensor in found.items()}
+        except Exception as error:  # A damaged file fails in many ways.
+            raise UserError(f"The weights in {file} cannot be read ({brief(error)}).") from error
+    return tensors
 
 
 def _modern(name: str) -> str:
@@ -278,6 +278,11 @@ def _modern(name: str) -> str:
 def _convert(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, local_files_only=True)
+    for name in SENTENCEPIECES:
+        if (folder / name).is_file():
+            check_sentencepiece(folder / name)
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(folder), use_fast=True, local_files_only=True, **unsaid(folder)
+    )
     converted: Tokenizer = tokenizer.backend_tokenizer
     return converted

@@ -6,18 +6,32 @@ happens too often, or that is not what it should be, is a `UserError`. Nothing i
 
 from __future__ import annotations
 
-import csv
+import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 from model.examples import Dataset, Example, SkippedRow
+from model.table_rows import Cells, TableRows
 from spaces.errors import UserError
 
 MOST_SKIPPED = 0.01
 """The share of a file's rows that may be skipped; with more, the file is not what it should be."""
+
+LONGEST = 131_072
+"""The most characters that a sentence may have; what is longer is no sentence."""
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""What a file's first bytes say of its encoding; UTF-32's little mark begins with UTF-16's."""
 
 
 @dataclass(frozen=True)
@@ -150,16 +164,11 @@ def file_content(file: Path) -> bytes:
 
 def read(file: Path, form: Format) -> Read:
     """Every row of `file` as an example or as a skipped row. Raises UserError."""
-    rows = _rows(file, form)
-    header = next(rows, (1, []))[1]
-    if not isinstance(header, list) or not any(header):
-        raise UserError(f"{file} has no header line with the columns {list(form.columns)}.")
-    for column in form.columns:
-        if column not in header:
-            raise UserError(f"{file} has no column {column!r}; its header line has {header}.")
+    table = TableRows(_text(file), form.quoted)
+    header = _header(file, table, form)
     examples: list[Example] = []
     skipped: list[SkippedRow] = []
-    for line, cells in rows:
+    for line, cells in table.rows(header, lambda cells: _stands_alone(cells, header, form)):
         found = cells if isinstance(cells, str) else _example(cells, header, form)
         if isinstance(found, Example):
             examples.append(found)
@@ -176,41 +185,33 @@ def read(file: Path, form: Format) -> Read:
     return Read(tuple(examples), tuple(skipped))
 
 
-def _rows(file: Path, form: Format) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row's first line and its cells, or why it has none; blank lines are no rows."""
-    # newline="" leaves line ends inside quoted cells to csv, which counts them as lines.
-    reader = csv.reader(
-        StringIO(_text(file), newline=""),
-        delimiter="\t",
-        quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE,
-        # Without it, a quote that is never closed swallows the rest of the file in silence.
-        strict=True,
-    )
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "expected after" not in str(error):
-                raise UserError(
-                    f"{file}: the row that starts at line {line} has a quote that is never closed,"
-                    f" or a cell that is far too long ({error})."
-                ) from error
-            yield line, "text follows a closing quote"
-            continue
-        if cells:
-            yield line, cells
+def _header(file: Path, table: TableRows, form: Format) -> Cells:
+    header = table.header()
+    if isinstance(header, str):
+        raise UserError(f"{file}: its header line {header}.")
+    if not any(header):
+        raise UserError(f"{file} has no header line with the columns {list(form.columns)}.")
+    if any("\0" in cell for cell in header):
+        raise UserError(f"{file} has zero bytes in its header line; save it as UTF-8.")
+    for column in form.columns:
+        if header.count(column) > 1:
+            raise UserError(f"{file} has the column {column!r} more than once.")
+        if column not in header:
+            raise UserError(f"{file} has no column {column!r}; its header line has {header}.")
+    return header
 
 
 def _text(file: Path) -> str:
     content = file_content(file)
     if not content.strip():
         raise UserError(f"{file} is empty.")
+    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(_MARKS.get(mark, "utf-8"))
     except UnicodeDecodeError as error:
+        if mark not in (b"", codecs.BOM_UTF8):
+            encoding = error.encoding.upper()
+            raise UserError(f"{file} begins as {encoding} and is not; save it as UTF-8.") from error
         # utf-8-sig counts from behind the byte order mark.
         offset = error.start + len(content) - len(error.object)
         line = content.count(b"\n", 0, offset) + 1
@@ -219,7 +220,17 @@ def _text(file: Path) -> str:
         ) from error
 
 
-def _example(cells: list[str], header: list[str], form: Format) -> Example | str:
+def _stands_alone(cells: Cells, header: Cells, form: Format) -> bool:
+    """Whether a line is a row, as far as can be told from one that a quote may have opened or
+    closed in: it can be used, or has all cells and a number for a label."""
+    if len(cells) == len(header):
+        label = cells[header.index(form.label)].replace('"', "").strip()
+        if _NUMBER.fullmatch(label):
+            return True
+    return isinstance(_example(cells, header, form), Example)
+
+
+def _example(cells: Cells, header: Cells, form: Format) -> Example | str:
     """The row's example, or everything that is wrong with the row."""
     if len(cells) > len(header):
         return f"{len(cells)} cells where the header has {len(header)}"
@@ -231,6 +242,10 @@ def _example(cells: list[str], header: list[str], form: Format) -> Example | str
         texts.append(text)
         if not text:
             wrong.append(f"{column} is {'empty' if column in cells_by_column else 'missing'}")
+        elif len(text) > LONGEST:
+            wrong.append(f"{column} has {len(text)} characters, more than {LONGEST}")
+        elif "\0" in text:
+            wrong.append(f"{column} has zero bytes")
     label = _label(cells_by_column.get(form.label, ""), form)
     if isinstance(label, str):
         wrong.append(label)
@@ -260,11 +275,15 @@ def _label(cell: str, form: Format) -> float | str:
     if not cell:
         return f"{form.label} is missing"
     # float() alone also takes "nan", "infinity" and "1_0".
-    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", cell, re.ASCII):
-        return f"{form.label} is no number: {cell!r}"
+    if not _NUMBER.fullmatch(cell):
+        return f"{form.label} is no number: {_short(cell)!r}"
     value = float(cell)
     if not form.lowest <= value <= form.highest:
-        return f"{form.label} is not from {form.lowest:g} to {form.highest:g}: {cell}"
+        return f"{form.label} is not from {form.lowest:g} to {form.highest:g}: {_short(cell)}"
     if form.whole and not value.is_integer():
-        return f"{form.label} is no whole number: {cell}"
+        return f"{form.label} is no whole number: {_short(cell)}"
     return form.to_label(value)
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= 40 else f"{cell[:40]}..."

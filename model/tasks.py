@@ -40,11 +40,21 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 
 
 def pearson(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Pearson's correlation; 0 where one side is constant and there is none."""
+    """Pearson's correlation; NaN where one side is constant and there is none."""
+    if is_constant(predictions) or is_constant(labels):
+        return math.nan
     x = predictions.astype(np.float64) - predictions.mean(dtype=np.float64)
     y = labels.astype(np.float64) - labels.mean(dtype=np.float64)
-    spread = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / spread if spread > 1e-12 else 0.0
+    return float(x @ y) / float(np.sqrt(x @ x) * np.sqrt(y @ y))
+
+
+def is_constant(values: np.ndarray) -> bool:
+    """Whether no two of these fp32 numbers differ by more than what rounding makes of one; so
+    it is of none, and of one."""
+    if len(values) < 2:
+        return True
+    widest = float(np.abs(values).max())
+    return float(np.ptp(values)) <= 4 * float(np.finfo(np.float32).eps) * widest
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -106,9 +116,11 @@ ALL_TASKS: tuple[Task, ...] = (SST, PARA, STS)
 def constant_loss(task: Task, labels: np.ndarray) -> float:
     """The mean loss of the prediction that knows nothing, the yardstick of divergence.
 
-    Equal probabilities of all classes, or the middle of the scale: what a fresh head is near to,
-    even where the labels themselves hardly vary.
+    Equal probabilities of all classes, or the middle of the scale, which a fresh head is near to;
+    it is never less than for labels that are spread evenly over the scale, since with labels that
+    all lie near its middle the smallest error would count as divergence.
     """
     if task.scale is not None:
-        return float(np.mean(np.square(labels - task.scale / 2)))
+        even = task.scale**2 / 12  # the variance of a uniform distribution
+        return max(float(np.mean(np.square(labels - task.scale / 2))), even)
     return math.log(max(task.outputs, 2))  # One logit decides between two classes.

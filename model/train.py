@@ -86,6 +86,7 @@ def train(
 
     Raises:
         DivergenceError: if a training loss is not finite or ten times that of knowing nothing.
+        UndefinedScoreError: if the objective has no value, since all predictions are the same.
         InterruptionError: if it was asked to end.
         UserError: if the configuration does not fit the encoder, or the number of processes.
     """

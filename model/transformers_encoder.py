@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from model.linear import ROWS
 from model.packed_encoder import EncoderSize, PackedEncoder
 from model.packing import Packed
+from spaces.errors import UserError
 
 FAMILIES = (
     "camembert",
@@ -35,6 +36,10 @@ FAMILIES = (
 """The values of "model_type" in a config.json that are read; each is tested."""
 
 _ATTENTION = "eager"
+
+
+class MissingWeightsError(Exception):
+    """The name of weights that an encoder needs and its checkpoint has not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +131,8 @@ def read_transformers(folder: Path) -> tuple[TransformersShape, dict[str, Tensor
     named as `TransformersEncoder`'s parameters.
 
     Raises:
-        KeyError: with the name of weights that an encoder needs and the folder has not.
+        MissingWeightsError: if an encoder needs weights that the folder has not.
+        UserError: if weights are not of the shape that the configuration says.
         Exception: whatever transformers raises for files that it cannot read.
     """
     from transformers import AutoModel
@@ -138,12 +144,19 @@ def read_transformers(folder: Path) -> tuple[TransformersShape, dict[str, Tensor
             attn_implementation=_ATTENTION,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # They are told below.
         )
     _without_pooler(model)
     parameters = dict(model.named_parameters())
     missing = parameters.keys() & set(found["missing_keys"])
     if missing:
-        raise KeyError(min(missing))
+        raise MissingWeightsError(min(missing))
+    for name, found_shape, _ in sorted(found["mismatched_keys"]):
+        if name in parameters:
+            raise UserError(
+                f"The weights {name!r} in {folder} have shape {tuple(found_shape)}, which does not "
+                "fit its config.json."
+            )
     return _shape(model), {f"model.{name}": p.detach() for name, p in parameters.items()}
 
 

@@ -17,7 +17,7 @@ from model.batches import epoch_batches
 from model.checkpoint import load_last, save_best, save_last
 from model.corpus import DEV, TRAIN, Corpus
 from model.early_stopping import has_stalled
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate
 from model.frozen import FrozenEmbeddings
 from model.pretrained import Pretrained
 from model.sampling import Sampling
@@ -43,12 +43,25 @@ class InterruptionError(Exception):
     """The trial was asked to end, and has saved itself where it was."""
 
 
-class DivergenceError(Exception):
+class TrialError(Exception):
+    """What a trial's own configuration led to, and it cannot go on from."""
+
+
+class DivergenceError(TrialError):
     """A loss that is no number, or far worse than that of knowing nothing, in an epoch (from 1)."""
 
     def __init__(self, epoch: int, task: str, loss: float) -> None:
         super().__init__(f"epoch {epoch}: the training loss of {task} is {loss:g}")
         self.epoch, self.task, self.loss = epoch, task, loss
+
+
+class UndefinedScoreError(TrialError):
+    """The objective has no value: predictions are no numbers, or all the same, which correlate with
+    nothing. Such a network hardly ever learns again, and there is nothing to compare it by."""
+
+    def __init__(self, epoch: float, task: str, why: str) -> None:
+        super().__init__(f"epoch {epoch:g}: the score of {task} is undefined: {why}")
+        self.epoch, self.task = epoch, task
 
 
 class Trial:
@@ -118,6 +131,7 @@ class Trial:
             self.frozen,
         )
         evaluation_seconds = time.perf_counter() - started
+        self._check_scores(epoch, evaluated)
         self.epoch = epoch
         scores = {task.name: evaluated[task.name].score for task in self.tasks}
         scores["mean"] = sum(scores.values()) / len(scores)
@@ -133,6 +147,15 @@ class Trial:
             "examples_per_second": self.examples / self.seconds,
         }
         self.examples, self.seconds = 0, 0.0
+
+    def _check_scores(self, epoch: float, evaluated: Mapping[str, Evaluation]) -> None:
+        """What the objective is made of has to be a number; another task's score may be none."""
+        for name, result in evaluated.items():
+            if not math.isfinite(result.loss):
+                raise UndefinedScoreError(epoch, name, f"its dev loss is {result.loss:g}")
+            if self.objective in ("mean", name) and not math.isfinite(result.score):
+                one = f"{result.predictions[0]:.4g}"
+                raise UndefinedScoreError(epoch, name, f"all its dev predictions are {one}")
 
     def save(self, folder: Path) -> None:
         """The best weights first: what `last` says about them is then never ahead of them."""

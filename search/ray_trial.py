@@ -23,12 +23,12 @@ from model import (
     ALL_TASKS,
     Ask,
     Corpus,
-    DivergenceError,
     InterruptionError,
     Metrics,
     Pretrained,
     Report,
     Save,
+    TrialError,
     TrialFolder,
     make_accelerator,
     never,
@@ -105,7 +105,7 @@ def _run(
         logging.exception("the trial starts anew in another worker")
         gather.cache_clear()
         raise
-    except (DivergenceError, UserError) as error:
+    except (TrialError, UserError) as error:
         logging.error("%s", error)
         return str(error)
     except Exception as error:
@@ -133,7 +133,7 @@ def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]
 
         try:
             _train(given, common, silent, never)
-        except (DivergenceError, InterruptionError) as error:
+        except (TrialError, InterruptionError) as error:
             logging.info("%r", error)  # which the first process has seen too, and reports
 
 

@@ -25,7 +25,7 @@ def fill(folder: Path, rows: int = 3) -> Path:
     for split in ("train", "dev"):
         for name, header in HEADERS.items():
             pair = "" if name == "ids-sst" else "\tanother one"
-            lines = [f"{i}\t{i}\tsentence {split} {i}{pair}\t1\n" for i in range(rows)]
+            lines = [f"{i}\t{i}\tsentence {split} {i}{pair}\t{i % 2}\n" for i in range(rows)]
             (folder / f"{name}-{split}.csv").write_text(header + "".join(lines))
     return folder
 
@@ -34,11 +34,14 @@ def fill(folder: Path, rows: int = 3) -> Path:
 def study(encoder_folder: Path) -> Any:
     """A study of the tiny encoder from the tables of its file."""
 
-    def make(path: str | Path = "embedded", encoder: str = "", **space: Any) -> StudyFile:
+    def make(
+        path: str | Path = "embedded", encoder: str = "", objective: str = "mean", **space: Any
+    ) -> StudyFile:
         document = {
             "encoder": {"name": encoder or str(encoder_folder)},
             "data": {"path": str(path), "train": 32, "dev": 32},
             "space": space,
+            "search": {"objective": objective},
         }
         return parse_study(document, "some", "some.toml")
 
@@ -90,6 +93,57 @@ def test_missing_data_are_refused(study: Any, tmp_path: Path) -> None:
     (folder / "sts-dev.csv").unlink()
     with pytest.raises(UserError, match=r"lacks sts-dev\.csv"):
         load_material(study(folder))
+
+
+PAIR = "\tid\tsentence1\tsentence2\t"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "sts-dev.csv",
+            PAIR + "similarity\n0\t0\ta\tb\t2.5\n1\t1\tc\td\t2.5\n",
+            "sts-dev.csv: all 2 labels are 2.5, with which every network would have the same "
+            "score of sts or none; dev labels must differ.",
+        ),
+        ("sts-dev.csv", PAIR + "similarity\n0\t0\ta\tb\t2.5\n", "sts-dev.csv has 1 usable row"),
+        (
+            "sts-dev.csv",
+            PAIR + "similarity\n0\t0\ta\tb\t1\n1\t1\ta\tb\t2\n",
+            "sts-dev.csv: all 2 rows have the same sentences",
+        ),
+        (
+            "quora-dev.csv",
+            PAIR + "is_duplicate\n0\t0\ta\tb\t1\n1\t1\tc\td\t1\n",
+            "quora-dev.csv: all 2 labels are 1, ",
+        ),
+        (
+            "ids-sst-dev.csv",
+            "\tid\tsentence\tsentiment\n0\t0\ta\t3\n1\t1\tc\t3\n",
+            "ids-sst-dev.csv: all 2 labels are 3, ",
+        ),
+        ("ids-sst-dev.csv", "\tid\tsentence\tsentiment\n", "has a header line but no rows"),
+    ],
+)
+def test_dev_examples_that_give_no_score_are_refused(
+    study: Any, tmp_path: Path, file: str, content: str, message: str
+) -> None:
+    folder = fill(tmp_path / "data")
+    (folder / file).write_text(content)
+    with pytest.raises(UserError) as error:
+        load_material(study(folder))
+    assert message in str(error.value)
+    assert str(folder) in str(error.value)
+
+
+def test_only_the_objectives_scores_must_be_there(study: Any, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data")
+    (folder / "sts-dev.csv").write_text(PAIR + "similarity\n0\t0\ta\tb\t2.5\n")
+    load_material(study(folder, objective="sst"))
+    for objective in ("sts", "mean"):
+        with pytest.raises(UserError, match=r"sts-dev\.csv has 1 usable row"):
+            load_material(study(folder, objective=objective))
 
 
 def test_a_missing_encoder_is_refused(study: Any, tmp_path: Path) -> None:

@@ -6,18 +6,30 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
+from transformers import (
+    TOKENIZER_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizerFast,
+)
 
 from model.packing import pack
 from model.pretrained import build, load_encoder, load_tokenizer, to_transformers_names
+from model.vocabulary import normalisation
 from spaces import MINILM, UserError
+from tests.model.other_encoders import CONFIGS, save_model
 
 SENTENCES = [np.array([2, 5, 9, 3]), np.array([2, 7, 3]), np.array([4])]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "##s", "bad", "a", "the"]
@@ -161,6 +173,121 @@ def test_tokenizer_is_made_from_a_vocabulary_alone(checkpoint: Path) -> None:
     ]
 
 
+CASED = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"hello", "Hello", "##e", "##l", "##o", "Él"]
+UNCASED = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "el", "él", *"abcdefghijk"]
+PLAIN = [word for word in UNCASED if word != "él"]
+WORDPIECE_FAMILIES = pytest.mark.parametrize("family", ["bert", "distilbert", "electra", "mpnet"])
+
+
+def vocabulary_of(family: str, words: list[str]) -> list[str]:
+    """MPNet's special tokens are others."""
+    named = {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[MASK]": "<mask>"}
+    return [named.get(word, word) for word in words] if family == "mpnet" else words
+
+
+@WORDPIECE_FAMILIES
+@pytest.mark.parametrize(
+    ("words", "normalised"),
+    [
+        (CASED, {"do_lower_case": False}),
+        (PLAIN, {"do_lower_case": True}),
+        (UNCASED, {"do_lower_case": True, "strip_accents": False}),
+    ],
+)
+@pytest.mark.parametrize("beside", [None, {}, {"model_max_length": 20}, {"do_lower_case": None}])
+def test_a_vocabulary_says_whether_its_words_have_capitals(
+    family: str,
+    words: list[str],
+    normalised: dict[str, bool],
+    beside: dict[str, Any] | None,
+    checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    """Read as by transformers' own tokenizer of the family, told so."""
+    folder = checkpoint if family == "bert" else save_model(family, tmp_path / family)
+    vocabulary = vocabulary_of(family, words)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    if beside is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(beside))
+    text = "Hello él Él HELLO [MASK]"
+    found = load_tokenizer(load_encoder(str(folder))).encode(text)
+    theirs = TOKENIZER_MAPPING[type(AutoConfig.from_pretrained(folder))]
+    own = theirs(vocab={word: n for n, word in enumerate(vocabulary)}, **normalised)
+    assert found.ids == own(text)["input_ids"]
+    assert ("Hello" in found.tokens) == (words is CASED)
+    assert ("él" in found.tokens) == (words is UNCASED)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_what_a_tokenizers_configuration_says_goes_before_the_vocabulary(
+    checkpoint: Path, lower: bool
+) -> None:
+    (checkpoint / "vocab.txt").write_text("\n".join([*CASED[:5], "hello", "Hello"]))
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+    tokens = load_tokenizer(load_encoder(str(checkpoint))).encode("Hello").tokens
+    assert tokens == ["[CLS]", "hello" if lower else "Hello", "[SEP]"]
+
+
+def test_a_few_placeholders_in_capitals_do_not_make_a_vocabulary_cased() -> None:
+    words = [f"word{chr(97 + n % 26)}{n}" for n in range(1000)]
+    assert normalisation([*words, "URL", "[E1]", "<NAME>"]) == {"do_lower_case": True}
+    assert normalisation([*words, *(f"Word{n}" for n in range(20))]) == {"do_lower_case": False}
+
+
+SENTENCES_TO_LEARN_FROM = ["the quick brown Fox jumps over a lazy dog", "Hello world, good films"]
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("deberta-v2", "spm.model"),
+        ("xlm-roberta", "sentencepiece.bpe.model"),
+        ("camembert", "sentencepiece.bpe.model"),
+    ],
+)
+def test_tokenizer_is_made_from_a_sentencepiece_model_alone(
+    family: str, name: str, tmp_path: Path
+) -> None:
+    import sentencepiece
+
+    special: dict[str, Any] = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
+    if family == "deberta-v2":
+        special = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+        pieces = {"pad": "[PAD]", "bos": "[CLS]", "eos": "[SEP]", "unk": "[UNK]"}
+        special |= {f"{kind}_piece": piece for kind, piece in pieces.items()}
+    learned = BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES_TO_LEARN_FROM * 20),
+        model_writer=learned,
+        vocab_size=45,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **special,
+    )
+    folder = save_model(family, tmp_path)
+    (folder / name).write_bytes(learned.getvalue())
+    found = load_tokenizer(load_encoder(str(folder))).encode("Hello lazy dog")
+    first, last = ("[CLS]", "[SEP]") if family == "deberta-v2" else ("<s>", "</s>")
+    own = sentencepiece.SentencePieceProcessor(model_proto=learned.getvalue())
+    assert found.tokens == [first, *own.encode("Hello lazy dog", out_type=str), last]
+    assert found.ids == AutoTokenizer.from_pretrained(folder).encode("Hello lazy dog")
+
+
+@pytest.mark.parametrize("content", [b"no model", b""])
+def test_a_damaged_sentencepiece_model_is_one_sentence(
+    content: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_model("deberta-v2", tmp_path)
+    (folder / "spm.model").write_bytes(content)
+    pretrained = load_encoder(str(folder))
+    capfd.readouterr()
+    with pytest.raises(UserError) as error:
+        load_tokenizer(pretrained)
+    why = "spm.model is damaged, or no SentencePiece model"
+    assert str(error.value) == f"The tokenizer in {folder} cannot be read ({why})."
+    assert capfd.readouterr() == ("", "")
+
+
 def _no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
@@ -202,7 +329,7 @@ def _code_in_weights(folder: Path) -> None:
         (_change_config(num_attention_heads=3), "`heads` must divide `hidden`"),
         (_change_config(num_hidden_layers=3), "no weights 'encoder.layer.2.*of 3 layers"),
         (_change_config(hidden_size=32), "have shape .30, 16., which does not fit"),
-        (_no_weights, "neither model.safetensors nor pytorch_model.bin"),
+        (_no_weights, "neither model.safetensors nor pytorch_model.bin, nor an index"),
         (_broken_weights, "cannot be read"),
         (_code_in_weights, "cannot be read"),
     ],
@@ -215,6 +342,145 @@ def test_what_is_no_bert_checkpoint_is_refused(
         load_encoder(str(checkpoint))
     assert str(checkpoint) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def shard(folder: Path, pickled: bool = False) -> Path:
+    """The folder's weights in three pieces and an index, as transformers writes large ones; the
+    index."""
+    whole = folder / "model.safetensors"
+    weights = load_file(whole)
+    whole.unlink()
+    stem, suffix = ("pytorch_model", "bin") if pickled else ("model", "safetensors")
+    by_weight = {}
+    for piece in range(3):
+        name = f"{stem}-{piece + 1:05d}-of-00003.{suffix}"
+        part = {n: w for i, (n, w) in enumerate(weights.items()) if i % 3 == piece}
+        by_weight |= dict.fromkeys(part, name)
+        if pickled:
+            torch.save(part, folder / name)
+        else:
+            save_file(part, folder / name, metadata={"format": "pt"})
+    index = folder / f"{stem}.{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": by_weight}))
+    return index
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_weights_in_several_files_load(
+    family: str, pickled: bool, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint if family == "bert" else save_model(family, tmp_path / family)
+    expected = load_encoder(str(folder)).weights
+    shard(folder, pickled)
+    found = load_encoder(str(folder)).weights
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "index.json cannot be read"),
+        ("[]", 'has no "weight_map" of the files'),
+        ('{"weight_map": {}}', 'has no "weight_map" of the files'),
+        (
+            '{"weight_map": {"a": "../other.safetensors"}}',
+            "names '../other.safetensors', which is no",
+        ),
+        ('{"weight_map": {"a": "/etc/passwd"}}', "names '/etc/passwd', which is no file in its"),
+        ('{"weight_map": {"a": "gone.safetensors"}}', "lacks gone.safetensors: "),
+        ('{"weight_map": {"a": ["x"]}}', "lacks "),
+    ],
+)
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_an_index_that_leads_nowhere_is_refused(
+    family: str, content: str, message: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint if family == "bert" else save_model(family, tmp_path / family)
+    shard(folder).write_text(content)
+    with pytest.raises(UserError) as error:
+        load_encoder(str(folder))
+    assert message in str(error.value)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_piece_of_the_weights_that_lacks_is_named(checkpoint: Path) -> None:
+    shard(checkpoint)
+    (checkpoint / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(UserError) as error:
+        load_encoder(str(checkpoint))
+    assert str(error.value) == (
+        f"{checkpoint} lacks model-00002-of-00003.safetensors: model.safetensors.index.json names "
+        "3 file(s) of weights, and all are needed."
+    )
+
+
+WRONG = ["2", 2.5, None, -1, [2], {"a": 1}, True, 10**30, float("nan")]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=str)
+@pytest.mark.parametrize("family", ["bert", *CONFIGS])
+def test_a_size_of_the_wrong_kind_is_named_with_its_file(
+    family: str, value: object, tmp_path: Path
+) -> None:
+    """Whichever key it is, before any weight is read."""
+    names = {
+        "hidden_size": "dim",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "n_heads",
+    }
+    for key in ("vocab_size", "max_position_embeddings", *names):
+        told = names.get(key, key) if family == "distilbert" else key
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps({"model_type": family, told: value}))
+        with pytest.raises(UserError) as error:
+            load_encoder(str(tmp_path))
+        assert str(error.value).startswith(f'{file}: "{told}" is ')
+        assert "but must be a whole number from 1 to " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("type_vocab_size", -1, "is -1, but must be a whole number from 0 to 10000000."),
+        ("num_hidden_layers", 0, "is 0, but must be a whole number from 1 to 1000."),
+        ("num_hidden_layers", 2**31, "is 2147483648, but must be a whole number from 1 to 1000."),
+        ("hidden_act", ["gelu"], 'is ["gelu"], but must be text.'),
+        ("hidden_act", None, "is null, but must be text."),
+        ("layer_norm_eps", "1e-12", 'is "1e-12", but must be a number from 0 to 1000.'),
+        ("layer_norm_eps", float("inf"), "is Infinity, but must be a number from 0 to 1000."),
+        ("hidden_dropout_prob", 1.5, "is 1.5, but must be a number from 0 to 1."),
+        ("pad_token_id", "0", 'is "0", but must be a whole number from 0 to 10000000.'),
+        ("is_decoder", "false", 'is "false", but must be true or false.'),
+    ],
+)
+@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2"])
+def test_other_keys_of_the_wrong_kind_are_named(
+    family: str, key: str, value: object, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": family, key: value}))
+    with pytest.raises(UserError) as error:
+        load_encoder(str(tmp_path))
+    assert str(error.value) == f'{file}: "{key}" {message}'
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_decoder_is_refused_in_every_family(family: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family, "is_decoder": True}))
+    with pytest.raises(UserError, match="describes a decoder"):
+        load_encoder(str(tmp_path))
+
+
+def test_weights_of_another_shape_are_named_in_other_families_too(tmp_path: Path) -> None:
+    folder = save_model("roberta", tmp_path)
+    _change_config(type_vocab_size=3)(folder)
+    with pytest.raises(
+        UserError, match=r"token_type_embeddings.weight' in .* have shape \(1, 16\)"
+    ):
+        load_encoder(str(folder))
 
 
 def test_missing_folder_is_refused() -> None:

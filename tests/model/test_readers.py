@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.examples import Example, SkippedRow
 from model.readers import (
+    LONGEST,
     Read,
     read_amazon,
     read_folder,
@@ -159,9 +165,16 @@ def test_one_row_in_a_hundred_may_be_skipped_but_no_more(write: Write) -> None:
             "is not UTF-8: line 2, byte offset 33",
         ),
         (
-            SST + '0\ta\tfine\t1\n1\ta\t"never closed\t1\n2\ta\tlost\t1\n',
-            "the row that starts at line 3 has a quote that is never closed",
+            SST + '0\ta\tfine\t1\n1\ta\t"never closed\t1\n2\ta\tread\t1\n',
+            "1 of 3 rows .* the first is line 3: sentence has a quote that is never closed",
         ),
+        (
+            '\tid\t"sentence\tsentiment\n0\ta\tb\t1\n',
+            "its header line has a quote that is not closed",
+        ),
+        ("sentence\tsentence\tsentiment\na\tb\t1\n", "has the column 'sentence' more than once"),
+        (SST.encode("utf-16-le") + b"0\0", "has zero bytes in its header line; save it as UTF-8"),
+        (b"\xff\xfe" + SST.encode("utf-16-le") + b"0", "begins as UTF-16.* and is not; save it as"),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be(
@@ -169,6 +182,158 @@ def test_a_file_that_is_not_what_it_should_be(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_sst(write(content))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_says_how_a_file_is_encoded(write: Write, encoding: str) -> None:
+    file = write((SST + "0\ta\tCafé\t1\r\n").encode(encoding))
+    assert read_sst(file) == Read((Example("Café", None, 1.0),), ())
+
+
+def quotes(count: int, damaged: dict[int, str]) -> str:
+    """Rows of STS, some of them replaced; row n is on line n + 2."""
+    rows = [f"{n}\tz\thow {n}\tb {n}\t1.0\n" for n in range(count)]
+    for number, row in damaged.items():
+        rows[number] = row
+    return STS + "".join(rows)
+
+
+NEVER_CLOSED = "sentence1 has a quote that is never closed"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "closing",
+    [
+        '300\tz\t"how 300"\tb 300\t1.0\n',
+        '300\tz\t"how ""300"""\tb 300\t1.0\n',
+        '300\tz\thow 300"\tb 300\t1.0\n',
+        '300\tz\thow 300\tb 300"\t1.0\n',
+        '300\tz"\thow 300\tb 300\t1.0\n',
+        "300\tz\thow 300\tb 300\t1.0\n",
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_its_own_row_only(
+    write: Write, closing: str, ending: str
+) -> None:
+    """Whatever the next quote of the file is, if there is one."""
+    damaged = {100: '100\tz\t"how do i\tb\t1.0\n', 300: closing}
+    read = read_sts(write(quotes(500, damaged).replace("\n", ending)))
+    assert read.skipped == (SkippedRow("some.csv", 102, NEVER_CLOSED),)
+    assert len(read.examples) == 499
+    assert [e.second.strip('"') for e in read.examples if e.second] == [
+        f"b {n}" for n in range(500) if n != 100
+    ]
+
+
+def test_two_quotes_that_are_never_closed_cost_two_rows(write: Write) -> None:
+    damaged = {n: f'{n}\tz\t"how do i\tb\t1.0\n' for n in (100, 300)}
+    read = read_sts(write(quotes(500, damaged)))
+    assert [row.row for row in read.skipped] == [102, 302]
+    assert {row.why for row in read.skipped} == {NEVER_CLOSED}
+    assert len(read.examples) == 498
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ('1\tz\thow\tb\t"1.0\n', '2\tz\thow 2\tb 2\t1.0"\n'),
+        ('1\t"z\thow\tb\t1.0\n', '2\tz"\thow 2\tb 2\t1.0\n'),
+        ('"1\tz\thow\tb\t1.0\n', '2"\tz\thow 2\tb 2\t1.0\n'),
+        ('1\tz\thow\t"b\t1.0\n', '2\tz\thow 2\tb 2"\t1.0\n'),
+    ],
+)
+def test_two_rows_are_not_made_one_by_quotes_in_both(
+    write: Write, opening: str, closing: str
+) -> None:
+    read = read_sts(write(quotes(1000, {1: opening, 2: closing})))
+    assert len(read.examples) + len(read.skipped) == 1000
+    assert read.skipped[0].row == 3
+    assert not any("\n" in text for e in read.examples for text in (e.first, e.second or ""))
+
+
+def test_every_line_that_a_broken_row_goes_over_is_counted(write: Write) -> None:
+    damaged = {1: '1\tz\t"over\nthree\nlines" and\tb\t1.0\n'}
+    read = read_sts(write(quotes(1000, damaged)))
+    assert [row.row for row in read.skipped] == [3, 4, 5]
+    assert len(read.examples) == 999
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("header", "row", "text"),
+    [
+        (SST, '0\ta\t"one\n\nthree"\t3', "one\n\nthree"),
+        (SST, '0\ta\t"one\ttab\nand ""more"""\t3', 'one\ttab\nand "more"'),
+        ("sentence\tsentiment\n", '"one\ttab\nand more"\t3', "one\ttab\nand more"),
+        ("sentiment\tsentence\n", '3\t"one\nand more"', "one\nand more"),
+        ("sentiment\tsentence\n", '3\t"one\n\tand more"', "one\n\tand more"),
+        ("sentence\tsentiment\tnote\n", '"a\nb"\t3\t"c\nd"', "a\nb"),
+    ],
+)
+def test_cells_rightly_quoted_over_lines_are_one_row(
+    write: Write, header: str, row: str, text: str, ending: str
+) -> None:
+    read = read_sst(write((header + row + "\n").replace("\n", ending)))
+    assert read == Read((Example(text.replace("\n", ending), None, 3.0),), ())
+
+
+texts = st.text(alphabet=st.sampled_from("ab \"\n\t'é"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_what_csv_writes_is_read_as_it_was(rows: list[tuple[str, str]]) -> None:
+    written = StringIO(newline="")
+    writer = csv.writer(written, delimiter="\t", lineterminator="\n")
+    writer.writerow(["sentence1", "sentence2", "similarity"])
+    writer.writerows([*row, "2.5"] for row in rows)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "some.csv"
+        file.write_bytes(written.getvalue().encode())
+        read = read_sts(file)
+    assert read.skipped == ()
+    assert [(e.first, e.second) for e in read.examples] == [(a.strip(), b.strip()) for a, b in rows]
+
+
+@given(st.integers(0, 249), st.integers(0, 4), st.integers(0, 249), st.integers(0, 4))
+def test_no_row_is_lost_untold_wherever_quotes_are_put(
+    one: int, cell: int, other: int, another: int
+) -> None:
+    rows = [[str(n), "z", f"how {n}", f"b {n}", "1.0"] for n in range(250)]
+    rows[one][cell] = f'"{rows[one][cell]}'
+    rows[other][another] = f'{rows[other][another]}"'
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "some.csv"
+        file.write_text(STS + "".join("\t".join(row) + "\n" for row in rows))
+        read = read_sts(file)
+    assert len(read.examples) + len(read.skipped) == 250
+    assert {row.row for row in read.skipped} <= {one + 2, other + 2}
+
+
+def test_a_sentence_that_is_far_too_long_costs_one_row(write: Write) -> None:
+    long = "word " * (LONGEST // 5 + 1)
+    for cell in (long, f'"{long}"', f'"{long}\n{long}"'):
+        read = read_sts(write(quotes(200, {7: f"7\tz\t{cell}\tb\t1.0\n"})))
+        (row,) = read.skipped
+        assert row.row == 9
+        assert row.why.startswith("sentence1 has ")
+        assert row.why.endswith(f" characters, more than {LONGEST}")
+        assert len(read.examples) == 199
+    # One that is not read may be.
+    assert len(read_sts(write(quotes(9, {7: f"7\t{long}\ta\tb\t1.0\n"}))).examples) == 9
+
+
+def test_a_label_that_is_far_too_long_is_told_in_short(write: Write) -> None:
+    (row,) = read_sts(write(quotes(200, {7: f"7\tz\ta\tb\t{'x' * 5000}\n"}))).skipped
+    assert row.why == f"similarity is no number: '{'x' * 40}...'"
+    (row,) = read_sts(write(quotes(200, {7: f"7\tz\ta\tb\t{'9' * 5000}\n"}))).skipped
+    assert row.why == f"similarity is not from 0 to 5: {'9' * 40}..."
+
+
+def test_zero_bytes_cost_their_row(write: Write) -> None:
+    read = read_sts(write(quotes(200, {7: "7\tz\ta\0\0\tb\t1.0\n"})))
+    assert read.skipped == (SkippedRow("some.csv", 9, "sentence1 has zero bytes"),)
+    assert len(read.examples) == 199
 
 
 def test_missing_file_and_folder_instead_of_file(tmp_path: Path) -> None:

@@ -71,18 +71,39 @@ def test_correlation_equals_scipys(pairs: list[tuple[int, int]]) -> None:
     assert pearson(predictions, labels) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("constant", [0.1, 0.7, 2.3, 5.0])
-def test_constant_predictions_correlate_with_nothing(constant: float) -> None:
+@pytest.mark.parametrize("constant", [0.0, 0.1, 0.7, 2.3, 5.0])
+def test_constant_predictions_have_no_correlation(constant: float) -> None:
     labels = np.linspace(0, 5, 7, dtype=np.float32)
     predictions = np.full(7, constant, dtype=np.float32)
-    assert pearson(predictions, labels) == 0
-    assert pearson(labels, predictions) == 0
+    assert math.isnan(pearson(predictions, labels))
+    assert math.isnan(pearson(labels, predictions))
+    # What one rounding makes of a number is no difference either.
+    predictions[3] = np.nextafter(predictions[3], np.float32(9))
+    assert constant == 0 or math.isnan(pearson(predictions, labels))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_have_no_correlation(count: int) -> None:
+    assert math.isnan(pearson(np.ones(count, dtype=np.float32), np.ones(count, dtype=np.float32)))
+
+
+def test_small_differences_correlate() -> None:
+    labels = np.array([1.0, 2, 3], dtype=np.float32)
+    assert pearson(2 + labels / 1000, labels) == pytest.approx(1, abs=1e-6)
+    assert pearson(np.float32(1e-6) * labels, labels) == pytest.approx(1, abs=1e-6)
 
 
 def test_divergences_yardstick_is_the_loss_of_knowing_nothing() -> None:
     assert constant_loss(PARA, np.array([0.0, 0, 1, 1])) == pytest.approx(LOG2)
     assert constant_loss(SST, np.array([0.0, 1, 2, 3])) == pytest.approx(math.log(5))
     assert constant_loss(STS, np.array([0.0, 4])) == (2.5**2 + 1.5**2) / 2
+
+
+@pytest.mark.parametrize("labels", [[2.5, 2.5], [2.2, 2.8], [2.5]])
+def test_labels_near_the_scales_middle_count_as_spread_over_it(labels: list[float]) -> None:
+    spread = np.linspace(0, 5, 100_001)
+    expected = float(np.mean(np.square(spread - 2.5)))
+    assert constant_loss(STS, np.array(labels)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("task", ALL_TASKS)

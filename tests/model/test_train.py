@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -23,7 +25,7 @@ from model.pretrained import Pretrained
 from model.sequences import Sequences
 from model.step import Step
 from model.tasks import ALL_TASKS
-from model.trial import DivergenceError
+from model.trial import DivergenceError, UndefinedScoreError
 from spaces import Config, UserError
 
 Fit = Any  # conftest's
@@ -400,6 +402,70 @@ def test_the_task_and_the_epoch_that_diverge_are_named(
     with pytest.raises(DivergenceError, match="epoch 2: the training loss of para is") as error:
         fit(tiny, run.folder)
     assert (error.value.epoch, error.value.task) == (2, "para")
+
+
+@pytest.mark.parametrize("labels", [(2.2, 2.8), (2.5, 2.5)])
+def test_labels_that_hardly_vary_are_no_divergence(
+    labels: tuple[float, float],
+    tiny: Config,
+    corpus: Corpus,
+    pretrained: Pretrained,
+    accelerator: Accelerator,
+) -> None:
+    splits = dict(corpus.splits["sts"])
+    split = splits[TRAIN]
+    splits[TRAIN] = dataclasses.replace(split, labels=np.resize(np.float32(labels), len(split)))
+    narrow = dataclasses.replace(corpus, splits={**corpus.splits, "sts": splits})
+    trained = train(tiny, ALL_TASKS, narrow, pretrained, accelerator, lambda *_: True)
+    assert trained.epoch == 2
+
+
+def collapsed(fit: Fit, config: Config, objective: str) -> Any:
+    """After its first epoch, one whose similarities are all 5 from then on."""
+    run = fit(config.replace(similarity="head"), stop_after=1, objective=objective)
+    state = run.last
+    state["network"]["heads.sts.network.output.bias"].fill_(1e3)
+    torch.save(state, run.folder / LAST)
+    return run
+
+
+def test_predictions_that_are_all_the_same_end_the_trial(fit: Fit, tiny: Config) -> None:
+    for objective in ("mean", "sts"):
+        run = collapsed(fit, tiny, objective)
+        why = "epoch 2: the score of sts is undefined: all its dev predictions are 5"
+        with pytest.raises(UndefinedScoreError, match=why) as error:
+            fit(tiny.replace(similarity="head"), run.folder, objective=objective)
+        assert (error.value.epoch, error.value.task) == (2, "sts")
+
+
+def test_a_score_that_the_objective_does_not_need_may_be_undefined(fit: Fit, tiny: Config) -> None:
+    run = collapsed(fit, tiny, "sst")
+    config = tiny.replace(similarity="head")
+    (_, resumed), (epoch, metrics) = fit(config, run.folder, objective="sst").reports
+    assert epoch == 2
+    assert math.isfinite(resumed["score/mean"])
+    assert math.isnan(metrics["score/sts"])
+    assert math.isnan(metrics["score/mean"])
+    assert 0 <= metrics["score/sst"] <= 1
+
+
+def test_a_network_that_is_broken_by_its_last_update_has_no_score(
+    fit: Fit, tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its classes can be compared with labels, but are none."""
+    update = Step.__call__
+
+    def breaking(step: Step, batch: Batch, number: int) -> torch.Tensor:
+        losses = update(step, batch, number)
+        if number == 3:
+            with torch.no_grad():
+                step.plain.heads["sst"].network.output.bias.fill_(math.nan)
+        return losses
+
+    monkeypatch.setattr(Step, "__call__", breaking)
+    why = "epoch 1: the score of sst is undefined: its dev loss is nan"
+    with pytest.raises(UndefinedScoreError, match=why):
+        fit(tiny.replace(epochs=1), objective="sst")
 
 
 def test_longer_sequences_than_the_encoder_reads_are_refused(fit: Fit, tiny: Config) -> None:
