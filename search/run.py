@@ -19,13 +19,15 @@ from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
-from search.interruption import EndRequest, Interruption, handling, terminate
+from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
 from search.ray_messages import ray_speaks_to
+from search.ray_processes import deaf_processes, signals_stay_ours
 from search.ray_trial import Shared, run_trial
 from search.records import Record
+from search.signals import handling, terminate
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
 from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
@@ -55,7 +57,7 @@ def run(
         KeyboardInterrupt: if the user interrupted; the study can go on.
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
-    with handling(terminate, (signal.SIGTERM,)), folder.locked():
+    with handling(terminate), folder.locked():
         folder.open(study)
         with _log_to(folder):
             _log.info("study %s: %s", study.name, study.tables())
@@ -143,6 +145,7 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         _log.error("%s", disk_sentence(interruption.broken))
         raise interruption.broken
     if interruption.asked:
+        _log.info("interrupted; the same command goes on from here")
         raise KeyboardInterrupt
     if (ending := ledger.ending()) is not None:
         _log.info("%s", ending.sentence(0))
@@ -177,7 +180,7 @@ def _cluster(address: str) -> Iterator[None]:
             yield
         return
     try:
-        with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.
+        with signals_stay_ours():
             _connect(address)
     except ConnectionError as error:
         raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
@@ -194,7 +197,7 @@ def _connect(address: str) -> None:
     if address == "local":
         # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
         # are then those that the trials need.
-        with _environment(WORKER_ENVIRONMENT):
+        with _environment(WORKER_ENVIRONMENT), deaf_processes():
             ray.init(address=address, include_dashboard=False, **quiet)
     else:
         ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **quiet)
