@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--address",
         default="local",
-        help="local: Ray on this machine; auto: the cluster running here; or HOST:PORT",
+        help="local: Ray on this machine; auto: the cluster that runs here, or RAY_ADDRESS; or "
+        "HOST:PORT of a cluster's head",
     )
     search.add_argument("--quiet", action="store_true", help="show no progress")
     _add_json(search)

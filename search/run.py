@@ -8,12 +8,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 
 from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
@@ -23,6 +24,8 @@ from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
+from search.ray_address import LOCAL
+from search.ray_head import Joinable, look_for
 from search.ray_messages import ray_speaks_to
 from search.ray_processes import deaf_processes, signals_stay_ours
 from search.ray_trial import Shared, run_trial
@@ -57,7 +60,10 @@ def run(
         KeyboardInterrupt: if the user interrupted; the study can go on.
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
-    with handling(terminate), folder.locked():
+    with handling(terminate), ExitStack() as stack:
+        # The cluster first: what is wrong with it is told before anything is read or written.
+        joined = None if ray.is_initialized() else look_for(address)
+        stack.enter_context(folder.locked())
         folder.open(study)
         with _log_to(folder):
             _log.info("study %s: %s", study.name, study.tables())
@@ -80,8 +86,10 @@ def run(
             # Ray gives every worker a working folder of its own.
             there = StudyFolder(folder.path.absolute())
             shared = Shared(study, there, material.corpus, material.encoder)
-            with _cluster(address):
+            with _cluster(joined):
                 _log.info("Ray is up")
+                if joined is not None and joined.is_of_a_program:
+                    _tell_whose(joined, quiet)
                 _search(ledger, shared, quiet)
             return ledger
 
@@ -173,17 +181,14 @@ def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[None]:
+def _cluster(joined: Joinable | None) -> Iterator[None]:
     """Ray, started here or joined; what was started here ends here."""
     if ray.is_initialized():  # a caller's own cluster
         with ray_speaks_to(_log):
             yield
         return
-    try:
-        with signals_stay_ours():
-            _connect(address)
-    except ConnectionError as error:
-        raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
+    with signals_stay_ours():
+        _connect(joined)
     try:
         with ray_speaks_to(_log):
             yield
@@ -192,15 +197,29 @@ def _cluster(address: str) -> Iterator[None]:
             ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def _connect(joined: Joinable | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address == "local":
+    if joined is None:
         # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
         # are then those that the trials need.
         with _environment(WORKER_ENVIRONMENT), deaf_processes():
-            ray.init(address=address, include_dashboard=False, **quiet)
-    else:
-        ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **quiet)
+            ray.init(address=LOCAL, include_dashboard=False, **quiet)
+        return
+    environment = {"env_vars": WORKER_ENVIRONMENT}
+    try:
+        ray.init(address=joined.address, runtime_env=environment, **quiet)
+    except (ConnectionError, RuntimeError, RayError) as error:  # It has gone since the look at it.
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
+
+
+def _tell_whose(joined: Joinable, quiet: bool) -> None:
+    text = (
+        f"The Ray cluster at {joined.address} is that of another program on this machine, such as "
+        "another search, and ends with it; --address local starts one of this search's own."
+    )
+    _log.warning("%s", text)
+    _say(text, quiet)
 
 
 @contextmanager
