@@ -91,9 +91,7 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
     here = slots_here(study.resources)
     if here == 0:
         return None
-    slots = here * nodes
-    if study.resources.concurrent is not None:
-        slots = min(study.resources.concurrent, slots)
+    slots = slots_here(study.resources, nodes)
     sampled = sample(study, _SAMPLED)
     configs = [study.space.config(values) for values in sampled]
     sizes = _Sizes(material.corpus)

@@ -24,12 +24,14 @@ from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
+from search.placement import Claim
 from search.ray_address import LOCAL
 from search.ray_head import Joinable, look_for
 from search.ray_messages import ray_speaks_to
 from search.ray_processes import deaf_processes, signals_stay_ours
 from search.ray_trial import Shared, run_trial
 from search.records import Record
+from search.room import Room, nodes, watched
 from search.signals import handling, terminate
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
@@ -117,10 +119,10 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
             _close(ledger.folder.trial(record.id), record)
     faults = Faults(ledger, tell)
     interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
+    claim = _claim(study.resources)
+    room = Room(claim, tell)
     searcher = LedgerSearcher(ledger, ended, faults, interruption)
-    trainable = tune.with_resources(
-        partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
-    )
+    trainable = tune.with_resources(partial(run_trial, shared=ray.put(shared)), _bundles(claim))
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -134,14 +136,14 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view, faults, interruption, Silent()],
+                callbacks=[view, faults, room, interruption, Silent()],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
         )
-        view.start()
+        view.start(lambda: room.waits_for)
         try:
-            with one_snapshot(), every_loss_counts(), interruption.listening():
+            with one_snapshot(), every_loss_counts(), watched(room), interruption.listening():
                 tuner.fit()
         except KeyboardInterrupt:
             _log.warning("interrupted twice: ended at once")
@@ -165,19 +167,17 @@ def _close(folder: TrialFolder, record: Record) -> None:
     (folder.checkpoint / LAST).unlink(missing_ok=True)
 
 
-def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
-    gpus = resources.gpus
-    if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
-    bundle = {"CPU": float(resources.cpus), "GPU": gpus} if gpus else {"CPU": resources.cpus}
-    available = ray.cluster_resources()
-    for kind, amount in bundle.items():
-        if amount * resources.processes > available.get(kind, 0):
-            raise UserError(
-                f"A trial takes {amount * resources.processes:g} {kind}, but the cluster has "
-                f"{available.get(kind, 0):g}; lower [resources] or add nodes."
-            )
-    return tune.PlacementGroupFactory([bundle] * resources.processes)
+def _claim(resources: ResourceSettings) -> Claim:
+    """What a trial takes, which at least one place in the cluster must have."""
+    there = nodes()
+    claim = Claim.of(resources, any(node.resources.get("GPU", 0) for node in there))
+    if (why_not := claim.refuse(there)) is not None:
+        raise UserError(why_not)
+    return claim
+
+
+def _bundles(claim: Claim) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([claim.bundle] * claim.processes)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from search.placement import Claim
 from search.timed_steps import Timed
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import Config, ResourceSettings, StudyFile, UserError
@@ -36,12 +37,16 @@ class Timings:
     ready: float
 
 
-def slots_here(resources: ResourceSettings) -> int:
-    """How many trials run side by side on this machine, 0 where it is too small for one."""
-    slots = (os.cpu_count() or 1) // (resources.cpus * resources.processes)
-    gpus = _gpus(resources)
-    if gpus:
-        slots = min(slots, int(torch.cuda.device_count() // (gpus * resources.processes)))
+def slots_here(resources: ResourceSettings, nodes: int = 1) -> int:
+    """How many trials run side by side on this machine, or on so many like it; 0 where that is too
+    small for one.
+
+    Raises:
+        UserError: if it is no number of GPUs that a process can have.
+    """
+    node = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    claim = Claim.of(resources, torch.cuda.is_available())
+    slots = claim.trials_on([node] * nodes)
     return slots if resources.concurrent is None else min(slots, resources.concurrent)
 
 
