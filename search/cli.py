@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from search.disk import disk_sentence, is_of_disk
+from search.signals import handling, ignore_signals, terminate
+from search.standard_error import lasting_standard_error
 from spaces import STUDIES, UserError
 
 _DESCRIPTION = (
@@ -25,17 +26,23 @@ _DESCRIPTION = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
     given = _parser().parse_args(arguments)
+    with lasting_standard_error():
+        return _run(given)
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
-        verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
-        verb: Callable[[argparse.Namespace], None] = getattr(verbs, given.verb)
-        verb(given)
-        sys.stdout.flush()
+        with handling(terminate):
+            verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
+            verb: Callable[[argparse.Namespace], None] = getattr(verbs, given.verb)
+            verb(given)
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        # One more Ctrl-C has nothing left to end but Python's own ending, with a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # One more has nothing left to end but Python's own ending, with a traceback.
+        ignore_signals()
         on = ""
         if given.verb == "search":
             where = f" with --dir {given.dir}" if given.dir else ""
@@ -86,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--address",
         default="local",
-        help="local: Ray on this machine; auto: the cluster running here; or HOST:PORT",
+        help="local: Ray on this machine; auto: the cluster that runs here, or RAY_ADDRESS; or "
+        "HOST:PORT of a cluster's head",
     )
     search.add_argument("--quiet", action="store_true", help="show no progress")
     _add_json(search)

@@ -1,12 +1,11 @@
 """Ctrl-C once: running trials save themselves where they are, then the search ends. Twice: now.
 
-SIGTERM, with which a cluster announces that it takes a machine back, counts as one Ctrl-C.
+SIGTERM, with which a cluster announces that it takes a machine back, and SIGHUP of a terminal that
+is closed count as one Ctrl-C.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from ray.tune.experiment import Trial
 
 from search.disk import is_of_disk
 from search.lasting_log import show_life
+from search.signals import Requests, handling
 from search.unsaved import Unsaved
 
 SECONDS_TO_SAVE = 20.0  # Clusters give a process 30 between SIGTERM and SIGKILL.
 _SECONDS_BETWEEN_SIGNS = 1.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class EndRequest:
@@ -78,6 +77,7 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
         self.asked = False
         self.broken: OSError | None = None
         self._request, self._tell = request, tell
+        self._signals = Requests()
         self._until: float | None = None
         self._over = False
 
@@ -104,6 +104,8 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
             self.broken = self.broken or error
 
     def _hear(self, _number: int, _frame: Any) -> None:
+        if not self._signals.is_new():
+            return
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -133,22 +135,3 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
-
-
-@contextmanager
-def handling(handler: Any, signals: tuple[signal.Signals, ...] = _SIGNALS) -> Iterator[None]:
-    """Signals handled in this way meanwhile, where they can be: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handled in before.items():
-            signal.signal(number, handled)
-
-
-def terminate(_number: int, _frame: Any) -> None:
-    """SIGTERM outside of the trials' time: as Ctrl-C."""
-    raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune import Callback
@@ -45,6 +46,8 @@ class Progress:
         self._pace = Pace(ledger.study, ledger.folder)
         self._predicted: float | None = None  # seconds left when it was predicted
         self._predicted_at = -math.inf
+        self.waits_for: Callable[[], str | None] = lambda: None
+        """Why no trial runs, in few words, where that is known."""
 
     @property
     def tally(self) -> Tally:
@@ -78,7 +81,8 @@ class Progress:
         """One line: trials by state, epochs, best, time left."""
         counts = self.tally.counts
         states = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
-        parts = [f"{self.tally.ended}/{self._ledger.trials} trials ({states or 'starting'})"]
+        doing = states or self.waits_for() or "starting"
+        parts = [f"{self.tally.ended}/{self._ledger.trials} trials ({doing})"]
         parts.append(f"{epoch_text(self.tally.epochs)} of {self.full} epochs")
         best = self.tally.best
         if best is not None and best.last_score is not None:
@@ -101,7 +105,9 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         self._live: Live | None = None
         self._last_line = 0.0
 
-    def start(self) -> None:
+    def start(self, waits_for: Callable[[], str | None] = lambda: None) -> None:
+        """Begin to draw. `waits_for` says in few words why no trial runs, where that is known."""
+        self._progress.waits_for = waits_for
         if self._console.is_terminal and not self._quiet:
             self._live = Live(
                 self._draw(), console=self._console, refresh_per_second=4, transient=True
@@ -145,6 +151,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         )
         left = progress.seconds_left()
         ends = f"about {duration(left)} left" if left is not None else "measuring"
+        ends = progress.waits_for() or ends
         spent = Text(
             f"{epoch_text(tally.epochs)} epochs; {progress.full} without stopping; "
             f"{duration(progress.seconds)} so far, {ends}"

@@ -95,9 +95,7 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
     here = slots_here(study.resources)
     if here == 0:
         return None
-    slots = here * nodes
-    if study.resources.concurrent is not None:
-        slots = min(study.resources.concurrent, slots)
+    slots = slots_here(study.resources, nodes)
     if study.resources.precision == "auto":
         study = in_precision(study, faster_precision(study, material, uses_gpu(study.resources)))
     sampled = sample(study, _SAMPLED)

@@ -14,36 +14,30 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from model import BF16, FP32, Material, faster_precision
-from spaces import ResourceSettings, StudyFile
+from search.placement import claim_on
+from search.room import nodes
+from spaces import StudyFile
 
 
 def precision_on_cluster(study: StudyFile, material: Material) -> str:
     """What "auto" means on the Ray cluster that is up: bf16 where that is faster on every node
     that a trial fits on. All are asked at once, beside whatever they do."""
-    gpus = gpus_of_a_process(study.resources)
-    nodes = [
+    claim = claim_on(study.resources, nodes())
+    places = [
         node["NodeID"]
         for node in ray.nodes()
-        if node["Alive"]
-        and node["Resources"].get("CPU", 0) >= study.resources.cpus
-        and node["Resources"].get("GPU", 0) >= gpus
+        if node["Alive"] and claim.processes_on(node["Resources"])
     ]
-    if nodes == [ray.get_runtime_context().get_node_id()]:
-        return faster_precision(study, material, gpus > 0)
-    shared = ray.put((study, material, gpus > 0))
-    return common(ray.get([_ask(node).remote([shared]) for node in nodes]))
+    gpu = claim.gpus > 0
+    if places == [ray.get_runtime_context().get_node_id()]:
+        return faster_precision(study, material, gpu)
+    shared = ray.put((study, material, gpu))
+    return common(ray.get([_ask(node).remote([shared]) for node in places]))
 
 
 def common(answers: Sequence[str]) -> str:
     """Of what each node would choose; fp32 is slow nowhere, while bf16 may be."""
     return BF16 if answers and all(answer == BF16 for answer in answers) else FP32
-
-
-def gpus_of_a_process(resources: ResourceSettings) -> float:
-    """As asked for; left out, one where the cluster has any."""
-    if resources.gpus is not None:
-        return resources.gpus
-    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
 def _ask(node: str) -> Any:

@@ -15,20 +15,27 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 
 from model import FP32, LAST, Setting, TrialFolder, in_precision, load_material, usable_cpus
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
-from search.interruption import EndRequest, Interruption, handling, terminate
+from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
-from search.precision import gpus_of_a_process, precision_on_cluster
+from search.placement import Claim, claim_on
+from search.precision import precision_on_cluster
+from search.ray_address import LOCAL
 from search.ray_folder import ray_folder
+from search.ray_head import Joinable, look_for
 from search.ray_messages import ray_speaks_to
+from search.ray_processes import deaf_processes, signals_stay_ours
 from search.ray_trial import Shared, run_trial
 from search.records import Record
+from search.room import Room, nodes, watched
+from search.signals import handling, terminate
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
 from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
@@ -59,7 +66,10 @@ def run(
         KeyboardInterrupt: if the user interrupted; the study can go on.
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
-    with handling(terminate, (signal.SIGTERM,)), folder.locked():
+    with handling(terminate), ExitStack() as stack:
+        # The cluster first: what is wrong with it is told before anything is read or written.
+        joined = None if ray.is_initialized() else look_for(address)
+        stack.enter_context(folder.locked())
         folder.check(study)
         with _log_to(folder):
             _log.info("study %s: %s", study.name, study.tables())
@@ -73,8 +83,11 @@ def run(
             precision = folder.precision(study)
             setting = Setting.of(study, material, precision or FP32)
             folder.check_content(setting)  # Ray takes seconds to start.
-            with _cluster(address):
+            with _cluster(joined):
                 _log.info("Ray is up")
+                if joined is not None and joined.is_of_a_program:
+                    _tell_whose(joined, quiet)
+                _claim(study.resources)  # refuses what has no place, before anything is measured
                 if precision is None:
                     precision = precision_on_cluster(study, material)
                     _log.info("precision: %s is the faster one here", precision)
@@ -120,10 +133,10 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
             _close(ledger.folder.trial(record.id), record)
     faults = Faults(ledger, tell)
     interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
+    claim = _claim(study.resources)
+    room = Room(claim, tell)
     searcher = LedgerSearcher(ledger, ended, faults, interruption)
-    trainable = tune.with_resources(
-        partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
-    )
+    trainable = tune.with_resources(partial(run_trial, shared=ray.put(shared)), _bundles(claim))
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -137,14 +150,14 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view, faults, interruption, Silent()],
+                callbacks=[view, faults, room, interruption, Silent()],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
         )
-        view.start()
+        view.start(lambda: room.waits_for)
         try:
-            with one_snapshot(), every_loss_counts(), interruption.listening():
+            with one_snapshot(), every_loss_counts(), watched(room), interruption.listening():
                 tuner.fit()
         except KeyboardInterrupt:
             _log.warning("interrupted twice: ended at once")
@@ -156,6 +169,7 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         _log.error("%s", disk_sentence(interruption.broken))
         raise interruption.broken
     if interruption.asked:
+        _log.info("interrupted; the same command goes on from here")
         raise KeyboardInterrupt
     if (ending := ledger.ending()) is not None:
         _log.info("%s", ending.sentence(0))
@@ -168,36 +182,33 @@ def _close(folder: TrialFolder, record: Record) -> None:
 
 
 def _device(study: StudyFile) -> str:
-    return "GPU" if gpus_of_a_process(study.resources) else "CPU"
+    return "GPU" if claim_on(study.resources, nodes()).gpus else "CPU"
 
 
-def _bundles(resources: ResourceSettings) -> tune.PlacementGroupFactory:
-    gpus = gpus_of_a_process(resources)
-    bundle = {"CPU": float(resources.cpus), "GPU": gpus} if gpus else {"CPU": resources.cpus}
-    available = ray.cluster_resources()
-    for kind, amount in bundle.items():
-        if amount * resources.processes > available.get(kind, 0):
-            raise UserError(
-                f"A trial takes {amount * resources.processes:g} {kind}, but the cluster has "
-                f"{available.get(kind, 0):g}; lower [resources] or add nodes."
-            )
-    return tune.PlacementGroupFactory([bundle] * resources.processes)
+def _claim(resources: ResourceSettings) -> Claim:
+    """What a trial takes, which at least one place in the cluster must have."""
+    there = nodes()
+    claim = claim_on(resources, there)
+    if (why_not := claim.refuse(there)) is not None:
+        raise UserError(why_not)
+    return claim
+
+
+def _bundles(claim: Claim) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([claim.bundle] * claim.processes)
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[None]:
+def _cluster(joined: Joinable | None) -> Iterator[None]:
     """Ray, started here or joined; what was started here ends here."""
     if ray.is_initialized():  # a caller's own cluster
         with ray_speaks_to(_log):
             yield
         return
     with ExitStack() as ends:
-        local = ends.enter_context(_own_ray()) if address == "local" else {}
-        try:
-            with handling(terminate, (signal.SIGTERM,)):  # Ray takes it for itself when it starts.
-                _connect(address, local)
-        except ConnectionError as error:
-            raise UserError(f"No Ray cluster answers at {address!r}: {error}") from None
+        local = ends.enter_context(_own_ray()) if joined is None else {}
+        with signals_stay_ours():
+            _connect(joined, local)
         try:
             with ray_speaks_to(_log):
                 yield
@@ -217,19 +228,33 @@ def _own_ray() -> Iterator[dict[str, Any]]:
         }
 
 
-def _connect(address: str, local: Mapping[str, Any]) -> None:
+def _connect(joined: Joinable | None, local: Mapping[str, Any]) -> None:
     common: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "job_config": OwnImports(),
     }
-    if address == "local":
+    if joined is None:
         # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
         # are then those that the trials need.
-        with _environment(WORKER_ENVIRONMENT):
-            ray.init(address=address, **local, **common)
-    else:
-        ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, **common)
+        with _environment(WORKER_ENVIRONMENT), deaf_processes():
+            ray.init(address=LOCAL, **local, **common)
+        return
+    environment = {"env_vars": WORKER_ENVIRONMENT}
+    try:
+        ray.init(address=joined.address, runtime_env=environment, **common)
+    except (ConnectionError, RuntimeError, RayError) as error:  # It has gone since the look at it.
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
+
+
+def _tell_whose(joined: Joinable, quiet: bool) -> None:
+    text = (
+        f"The Ray cluster at {joined.address} is that of another program on this machine, such as "
+        "another search, and ends with it; --address local starts one of this search's own."
+    )
+    _log.warning("%s", text)
+    _say(text, quiet)
 
 
 @contextmanager

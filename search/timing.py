@@ -22,6 +22,7 @@ import torch
 
 import ablatune
 from model import Launch, Meeting, settle, usable_cpus
+from search.placement import Claim
 from search.timed_steps import Timed
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import Config, ResourceSettings, StudyFile, UserError
@@ -49,24 +50,25 @@ class Timings:
     ready: float
 
 
-def slots_here(resources: ResourceSettings) -> int:
-    """How many trials run side by side on this machine, 0 where it is too small for one."""
-    slots = usable_cpus() // (resources.cpus * resources.processes)
-    gpus = _gpus(resources)
-    if gpus:
-        slots = min(slots, int(torch.cuda.device_count() // (gpus * resources.processes)))
+def slots_here(resources: ResourceSettings, nodes: int = 1) -> int:
+    """How many trials run side by side on this machine, or on so many like it; 0 where that is too
+    small for one.
+
+    Raises:
+        UserError: if it is no number of GPUs that a process can have.
+    """
+    node = {"CPU": float(usable_cpus()), "GPU": float(torch.cuda.device_count())}
+    slots = _claim(resources).trials_on([node] * nodes)
     return slots if resources.concurrent is None else min(slots, resources.concurrent)
 
 
 def uses_gpu(resources: ResourceSettings) -> bool:
     """Whether trials would train on a GPU of this machine."""
-    return torch.cuda.is_available() and _gpus(resources) > 0
+    return torch.cuda.is_available() and _claim(resources).gpus > 0
 
 
-def _gpus(resources: ResourceSettings) -> float:
-    """Of a process."""
-    usual = 1.0 if torch.cuda.is_available() else 0.0
-    return usual if resources.gpus is None else resources.gpus
+def _claim(resources: ResourceSettings) -> Claim:
+    return Claim.of(resources, torch.cuda.is_available())
 
 
 def time_steps(study: StudyFile, configs: Sequence[Config], slots: int) -> Timings:
@@ -113,7 +115,7 @@ def _environments(
         environment = {**os.environ, **WORKER_ENVIRONMENT}
         environment["OMP_NUM_THREADS"] = str(resources.cpus)
         settle(environment, None)
-        gpus = _gpus(resources)
+        gpus = _claim(resources).gpus
         if gpus and torch.cuda.is_available():
             number = int((slot * resources.processes + rank) * gpus)
             environment["CUDA_VISIBLE_DEVICES"] = _device(number)

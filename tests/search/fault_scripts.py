@@ -85,7 +85,7 @@ def out_of_memory(study: StudyFile, folder: StudyFolder) -> None:
         material = load_material(study)
         ledger = Ledger(study, folder)
         shared = Shared(study, folder, material.corpus, material.encoder, training)
-        with _cluster("local"):
+        with _cluster(None):
             _search(ledger, shared, quiet=True)
 
 

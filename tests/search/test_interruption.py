@@ -72,6 +72,16 @@ def no_worker_is_left(home: Home) -> bool:
     return not home.folder.in_use() and all(name in agents for name in home.processes().values())
 
 
+def signal_everyone(home: Home, search: subprocess.Popen[str], number: signal.Signals) -> None:
+    """As whoever ends a search from outside: `timeout` signals it and then its whole group, and a
+    service manager each of its processes, Ray's and the workers among them."""
+    search.send_signal(number)
+    os.killpg(search.pid, number)
+    for process in home.processes():
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
 def assert_whole(home: Home) -> None:
     """The asked number of trials, each with every epoch once, in its folder and the journal."""
     records = home.records
@@ -115,11 +125,18 @@ def status(home: Home) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize("home", [1, 2], indirect=True, ids=["1 process", "2 processes"])
-def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None:
+@pytest.mark.parametrize(
+    ("home", "number"),
+    [(1, signal.SIGINT), (2, signal.SIGHUP)],
+    indirect=["home"],
+    ids=["1 process", "2 processes"],
+)
+def test_ctrl_c_or_a_closed_terminal_is_one_sentence_and_the_same_command_goes_on(
+    home: Home, number: signal.Signals
+) -> None:
     with search(home) as process:
         wait_for(lambda: some_are_under_way(home, ended=1), process)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process gets it
+        signal_everyone(home, process, number)
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert out == ""
@@ -129,6 +146,7 @@ def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None
     expected = r"Reading the data|\d+/\d+ trials|Interrupted: \d running trial.*Ctrl-C again"
     assert all(re.match(expected, line) for line in told), err
     wait_for(lambda: not home.processes() and not home.folder.in_use())
+    assert not home.folder.end_request.exists()
 
     left = {r.id: list(r.scores.items()) for r in home.records}
     under_way = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
@@ -153,6 +171,18 @@ def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(home: Home) -> None
     assert_went_on(home, under_way, searches=2)
     assert all(starts(home, trial)[-1] == place for trial, place in where.items())
     wait_for(lambda: not home.processes())
+
+
+def test_sigterm_while_ray_starts_leaves_no_process_and_no_riddle(home: Home) -> None:
+    with search(home) as process:
+        wait_for(lambda: "raylet" in home.processes().values(), process)
+        signal_everyone(home, process, signal.SIGTERM)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith("Interrupted.")
+    assert "Traceback" not in err
+    wait_for(lambda: not home.processes() and not home.folder.in_use())
+    assert not home.folder.end_request.exists()
 
 
 def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home: Home) -> None:
@@ -190,11 +220,13 @@ def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home:
 
     with search(home) as process:
         wait_for(some_have_far_to_go, process)
-        process.send_signal(signal.SIGTERM)  # what a cluster sends that takes a machine back
+        signal_everyone(home, process, signal.SIGTERM)
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert "save themselves" in err
     assert err.splitlines()[-1].startswith("Interrupted.")
+    wait_for(lambda: not home.processes())
+    assert not home.folder.end_request.exists()
 
     with search(home, "--quiet") as process:
         out, err = process.communicate(timeout=SECONDS)

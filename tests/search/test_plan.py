@@ -15,8 +15,8 @@ from model import Material, in_precision, load_material
 from search.cli import main
 from search.costs import declared_size
 from search.plan import Plan, dear_factors, predict, representatives, sample
-from search.timing import Timings, time_steps
-from spaces import Config, StudyFile, UserError, parse_study
+from search.timing import Timings, slots_here, time_steps
+from spaces import Config, ResourceSettings, StudyFile, UserError, parse_study
 from spaces.settings import EncoderSettings
 
 MakeStudy = Callable[..., StudyFile]
@@ -177,3 +177,15 @@ def test_the_verb_predicts_and_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["search", "tiny.toml"]
     assert main(["plan", "tiny.toml", "--set", "resources.cpus=1000"]) == 0
     assert "this machine is too small for one trial" in capsys.readouterr().out
+
+
+def test_side_by_side_is_counted_node_by_node() -> None:
+    cpus = slots_here(ResourceSettings())
+    assert slots_here(ResourceSettings(), nodes=3) == 3 * cpus
+    whole = ResourceSettings(cpus=cpus)
+    assert slots_here(whole, nodes=3) == 3
+    assert slots_here(ResourceSettings(cpus=cpus + 1), nodes=3) == 0
+    # The processes of a trial may be on different nodes, but none of them is in two parts.
+    assert slots_here(ResourceSettings(cpus=cpus, processes=2)) == 0
+    assert slots_here(ResourceSettings(cpus=cpus, processes=2), nodes=3) == 1
+    assert slots_here(ResourceSettings(cpus=cpus, concurrent=2), nodes=3) == 2
