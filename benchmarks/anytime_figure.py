@@ -15,6 +15,7 @@ import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from typing import Any
 from benchmarks.anytime import HALF_A_POINT, anytime
 from benchmarks.replay import Trace
 
-Rows = Sequence[Mapping[str, float | None]]  # of one method: what `anytime` gives at each budget
+Rows = Sequence[Mapping[str, float | None]]  # what `anytime` gives of a method, at each budget
+Curve = Sequence[tuple[int, float]]  # epochs, and how far below the best the score is then
 
 _WIDTH = 860
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 618, 44, 420
@@ -32,10 +34,10 @@ _OURS = "#0072b2"
 _PEERS = {"Ray Tune": "#c04f00", "Optuna": "#00795a", "Syne Tune": "#a03f86", "random": "#222222"}
 _GREY = "#c4c4c4"
 _FAINT, _GOAL = 'stroke="#ececec"', 'stroke="#555" stroke-dasharray="5 4"'
-_LOWEST = 1e-4  # what is less is drawn there
-_POINTS = 160
+_LOWEST = 1e-4  # a score nearer to the best is drawn there
+_POINTS = 160  # of a curve, about
 _BETWEEN_NAMES = 18  # pixels
-_CHARACTERS = 112  # of a line of the names in grey
+_CHARACTERS = 112  # in a line of notes
 
 
 def write_figure(
@@ -54,56 +56,27 @@ def draw(
     curves = {name: _below(rows, "median", best, at) for name, rows in methods.items()}
     curves = {name: curve for name, curve in curves.items() if curve}
     colours = _colours(curves)
-    regrets = [regret for curve in curves.values() for _, regret in curve]
-    top = _rounded_up(max(regrets, default=1.0))
-    bottom = _rounded_down(min([*regrets, HALF_A_POINT]))
-    first = min((curve[0][0] for curve in curves.values()), default=1)
-
-    def x(epochs: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * math.log(epochs / first) / math.log(at[-1] / first)
-
-    def y(regret: float) -> float:
-        share = math.log(min(max(regret, bottom), top) / bottom) / math.log(top / bottom)
-        return _BOTTOM - (_BOTTOM - _TOP) * share
-
-    def path(points: Sequence[tuple[int, float]]) -> str:
-        return " ".join(f"{x(epochs):.1f},{y(regret):.1f}" for epochs, regret in points)
-
+    plot = _Plot.around(list(curves.values()), at[-1])
     parts = [f'<text x="{_LEFT}" y="24" font-size="15">{escape(title)}</text>']
-    for tick in at if len(at) < 12 else _ticks(first, at[-1]):
-        parts.append(_line(x(tick), _TOP, x(tick), _BOTTOM, _FAINT))
-        parts.append(_text(x(tick), _BOTTOM + 19, f"{tick:g}", "middle"))
-    for tick in _ticks(bottom, top):
-        parts.append(_line(_LEFT, y(tick), _RIGHT, y(tick), _FAINT))
-        parts.append(_text(_LEFT - 7, y(tick) + 4, f"{100 * tick:g}", "end"))
-    parts.append(_line(_LEFT, y(HALF_A_POINT), _RIGHT, y(HALF_A_POINT), _GOAL))
-    parts.append(_text((_LEFT + _RIGHT) / 2, _BOTTOM + 42, "epochs trained in all", "middle"))
-    parts.append(
-        f'<text transform="translate(18 {(_TOP + _BOTTOM) / 2}) rotate(-90)" '
-        'text-anchor="middle">points below the best, median</text>'
-    )
-    for name, rows in list(methods.items())[:1]:
-        band = [*_below(rows, "lower", best, at), *reversed(_below(rows, "upper", best, at))]
-        if name in curves:
-            parts.append(f'<polygon points="{path(band)}" fill="{_OURS}" fill-opacity="0.12"/>')
+    parts += plot.axes(at if len(at) < 12 else _ticks(plot.first, plot.last))
+    ours = next(iter(curves), "")
+    if ours:
+        lower, upper = (_below(methods[ours], which, best, at) for which in ("lower", "upper"))
+        band = plot.points([*lower, *reversed(upper)])
+        parts.append(f'<polygon points="{band}" fill="{_OURS}" fill-opacity="0.12"/>')
     # Grey ones first, ours last: what has a name lies on top.
-    for name in sorted(curves, key=lambda name: (name in colours, colours.get(name) == _OURS)):
-        colour, width = colours.get(name, _GREY), 3.5 if colours.get(name) == _OURS else 2
-        style = f'stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
-        parts.append(f'<polyline points="{path(curves[name])}" fill="none" {style}/>')
-    ends = {name: y(curves[name][-1][1]) for name in colours}
+    for name in sorted(curves, key=lambda name: (name in colours, name == ours)):
+        style = f'stroke="{colours.get(name, _GREY)}" stroke-width="{3.5 if name == ours else 2}"'
+        points = plot.points(curves[name])
+        parts.append(f'<polyline points="{points}" fill="none" stroke-linejoin="round" {style}/>')
+    ends = {name: plot.y(curves[name][-1][1]) for name in colours}
     for name, place in _apart(ends).items():
-        style = f'stroke="{colours[name]}"'
-        parts.append(_line(_RIGHT + 3, ends[name], _RIGHT + 18, place, style))
-        weight = ' font-weight="bold"' if colours[name] == _OURS else ""
-        parts.append(
-            _text(_RIGHT + 22, place + 4, name, "start", f'fill="{colours[name]}"{weight}')
-        )
-    notes = [
-        f"Dashed: half a point. Band: the middle half of {next(iter(curves), '')}'s repetitions."
-    ]
-    grey = [name for name in curves if name not in colours]
-    notes += textwrap.wrap(f"Grey: {'; '.join(grey)}.", _CHARACTERS) if grey else []
+        style = f'fill="{colours[name]}"' + (' font-weight="bold"' if name == ours else "")
+        parts.append(_line(_RIGHT + 3, ends[name], _RIGHT + 18, place, f'stroke="{colours[name]}"'))
+        parts.append(_text(_RIGHT + 22, place + 4, name, "start", style))
+    notes = [f"Dashed: half a point. Band: the middle half of {ours}'s repetitions."]
+    if grey := [name for name in curves if name not in colours]:
+        notes += textwrap.wrap(f"Grey: {'; '.join(grey)}.", _CHARACTERS)
     for number, note in enumerate(notes):
         parts.append(_text(_LEFT, _BOTTOM + 70 + 18 * number, note, "start", 'fill="#666"'))
     height = _BOTTOM + 70 + 18 * len(notes)
@@ -115,13 +88,63 @@ def draw(
     file.write_text("\n".join([head, *parts, "</svg>"]) + "\n", encoding="utf-8")
 
 
-def _below(rows: Rows, which: str, best: float, at: Sequence[int]) -> list[tuple[int, float]]:
+@dataclass(frozen=True)
+class _Plot:
+    """The drawing area: epochs from `first` to `last`, points below the best as a share of 1 from
+    `bottom` to `top`."""
+
+    first: int
+    last: int
+    bottom: float
+    top: float
+
+    @classmethod
+    def around(cls, curves: Sequence[Curve], last: int) -> _Plot:
+        """The area that holds all curves and the line of half a point."""
+        regrets = [HALF_A_POINT, *(regret for curve in curves for _, regret in curve)]
+        first = min((curve[0][0] for curve in curves), default=1)
+        bottom, top = _rounded_down(min(regrets)), _rounded_up(max(regrets))
+        return cls(min(first, last - 1), last, bottom, top)
+
+    def x(self, epochs: float) -> float:
+        share = math.log(epochs / self.first) / math.log(self.last / self.first)
+        return _LEFT + (_RIGHT - _LEFT) * share
+
+    def y(self, regret: float) -> float:
+        inside = min(max(regret, self.bottom), self.top)
+        share = math.log(inside / self.bottom) / math.log(self.top / self.bottom)
+        return _BOTTOM - (_BOTTOM - _TOP) * share
+
+    def points(self, curve: Curve) -> str:
+        return " ".join(f"{self.x(epochs):.1f},{self.y(regret):.1f}" for epochs, regret in curve)
+
+    def axes(self, epochs: Sequence[float]) -> list[str]:
+        """Both axes with their ticks and names, and the line of half a point."""
+        parts = []
+        for tick in epochs:
+            if tick >= self.first:
+                parts.append(_line(self.x(tick), _TOP, self.x(tick), _BOTTOM, _FAINT))
+                parts.append(_text(self.x(tick), _BOTTOM + 19, f"{tick:g}", "middle"))
+        for tick in _ticks(self.bottom, self.top):
+            parts.append(_line(_LEFT, self.y(tick), _RIGHT, self.y(tick), _FAINT))
+            parts.append(_text(_LEFT - 7, self.y(tick) + 4, f"{100 * tick:g}", "end"))
+        goal = self.y(HALF_A_POINT)
+        parts.append(_line(_LEFT, goal, _RIGHT, goal, _GOAL))
+        parts.append(_text((_LEFT + _RIGHT) / 2, _BOTTOM + 42, "epochs trained in all", "middle"))
+        parts.append(
+            f'<text transform="translate(18 {(_TOP + _BOTTOM) / 2}) rotate(-90)" '
+            'text-anchor="middle">points below the best, median</text>'
+        )
+        return parts
+
+
+def _below(rows: Rows, which: str, best: float, at: Sequence[int]) -> Curve:
     """Epochs, and how far below the best the scores are; nothing before there is a score."""
     pairs = zip(at, (row[which] for row in rows), strict=True)
     return [(epochs, max(_LOWEST, best - s)) for epochs, s in pairs if s is not None]
 
 
-def _colours(curves: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, str]:
+def _colours(curves: Mapping[str, Curve]) -> dict[str, str]:
     """The colours of the methods that have one, by name: of ours, and of the best in the end of
     each family of others."""
     ours, *others = curves or [""]

@@ -3,14 +3,15 @@
     python docs/pictures/make.py [--dir FOLDER] [--browser chromium] [--set KEY=VALUE ...]
 
 The search runs in a terminal of 80 columns. `live.svg` is what stood on it when three quarters of
-the trials had ended, drawn with the same text and colours; `report.png` is a photograph of the
-report's page that a browser takes without a window. A search that FOLDER holds already in full
-gives the report's picture only.
+the trials had ended, with the same text and colours. `report.png` is a photograph, taken by a
+browser without a window, of the report's head, learning curves and first effects. A search that
+FOLDER holds already in full gives the report's picture only.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pty
 import re
@@ -25,14 +26,19 @@ from rich.text import Text
 
 _PICTURES = Path(__file__).parent
 _COLUMNS = 80
-_PAGE = "1400,1330"  # pixels: as far as the first of the page's tables
+_WINDOW = "1400,1560"  # pixels
+_SECTIONS = ("Learning curves", "Effects of the factors")
+_ONLY_THESE = """<script>
+for (const section of document.querySelectorAll("section"))
+  if (!SECTIONS.includes(section.querySelector("h2").textContent)) section.remove();
+</script>"""
 # What `rich` writes before it draws its table again: to the left, up, and erase line by line.
 _AGAIN = re.compile(r"(?:\r|\x1b\[1A|\x1b\[2K)+")
-_ENDED = re.compile(r" (\d+)/(\d+) trials ")
+_HEAD = re.compile(r" (\d+)/(\d+) trials +(\d+) running ")
 
 
 def screen_of_search(arguments: list[str]) -> list[str]:
-    """All pictures of the live table that a search drew on its terminal, in order."""
+    """What a search wrote on its terminal, cut where it drew its table again."""
     child, terminal = pty.fork()
     if child == 0:
         size = {"COLUMNS": str(_COLUMNS), "LINES": "24"}
@@ -51,16 +57,17 @@ def screen_of_search(arguments: list[str]) -> list[str]:
     if os.waitstatus_to_exitcode(status) != 0:
         sys.exit(written.decode(errors="replace")[-2000:])
     text = written.decode().replace("\r\n", "\n")
-    return [frame for frame in _AGAIN.split(text) if _ENDED.search(frame)]
+    return _AGAIN.split(text)
 
 
-def frame_of(frames: list[str], share: float) -> str:
-    """The first frame in which this share of the trials had ended."""
+def frame_of(frames: list[str], share: float) -> str | None:
+    """The first table in which this share of the trials had ended and others were running; None
+    where a search had nothing left to run."""
     for frame in frames:
-        ended = _ENDED.search(Text.from_ansi(frame).plain)
-        if ended and int(ended[1]) >= share * int(ended[2]):
+        head = _HEAD.search(Text.from_ansi(frame).plain)
+        if head and int(head[1]) >= share * int(head[2]) and int(head[3]) > 0:
             return frame
-    sys.exit("The search drew no table: it was there already, or it failed.")
+    return None
 
 
 def draw_terminal(frame: str, file: Path) -> None:
@@ -75,12 +82,18 @@ def draw_terminal(frame: str, file: Path) -> None:
 
 
 def photograph(page: Path, file: Path, browser: str) -> None:
+    """The report's page with its head and `_SECTIONS` alone, as far down as the window reaches."""
+    text = page.read_text("utf-8")
+    if missing := [name for name in _SECTIONS if f"<h2>{name}</h2>" not in text]:
+        sys.exit(f"{page} has no section {missing[0]!r}.")
     with tempfile.TemporaryDirectory() as profile:
+        shown = Path(profile) / "page.html"
+        shown.write_text(text + _ONLY_THESE.replace("SECTIONS", json.dumps(_SECTIONS)), "utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
         options += ["--no-first-run", "--disable-background-networking"]
         options += ["--disable-component-update", "--disable-sync", "--hide-scrollbars"]
-        options += [f"--user-data-dir={profile}", f"--window-size={_PAGE}"]
-        command = [browser, *options, f"--screenshot={file}", page.resolve().as_uri()]
+        options += [f"--user-data-dir={profile}", f"--window-size={_WINDOW}"]
+        command = [browser, *options, f"--screenshot={file}", shown.as_uri()]
         subprocess.run(command, check=True, capture_output=True)
 
 
@@ -95,8 +108,8 @@ def main() -> None:
         arguments = ["search", "quickstart", "--dir", str(folder)]
         arguments += [part for setting in options.set for part in ("--set", setting)]
         frames = screen_of_search(arguments)
-        if frames:
-            draw_terminal(frame_of(frames, 0.75), _PICTURES / "live.svg")
+        if (frame := frame_of(frames, 0.75)) is not None:
+            draw_terminal(frame, _PICTURES / "live.svg")
         photograph(folder / "report" / "index.html", _PICTURES / "report.png", options.browser)
 
 
