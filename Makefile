@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-fast lint bench clean
+.PHONY: quickstart test test-fast lint bench pictures clean
 
 quickstart: .venv/installed  ## a search on the embedded data: a few minutes on two cores
 	$(BIN)/ablatune search quickstart
@@ -19,6 +19,9 @@ lint: .venv/installed-dev  ## style and types
 
 bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data or made-up curves
 	for name in step epoch trial overhead quality plan efficiency; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
+
+pictures: .venv/installed  ## the README's pictures, from a real search; needs Chromium
+	$(BIN)/python docs/pictures/make.py
 
 clean:
 	rm -rf .venv build dist

@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from benchmarks.anytime import budgets, epochs_to, score_at, summary, worse_at
+from benchmarks.anytime_figure import main as redraw
 from benchmarks.anytime_figure import write_figure
 from benchmarks.curves import replayed_study
 from benchmarks.efficiency_optuna import OptunaAlone
@@ -206,9 +207,36 @@ def test_the_figure_has_a_line_for_each_method(tmp_path: Path) -> None:
     traces = {"ours": [trace_of((1, 0.5), (9, 0.7))], "a < b": [trace_of((9, 0.6))], "none": []}
     write_figure(file, "title", {k: v for k, v in traces.items() if v}, best=0.71, epochs=100)
     page = ElementTree.fromstring(file.read_text(encoding="utf-8"))
-    paths = [element for element in page.iter() if element.tag.endswith("path")]
+    lines = [element for element in page.iter() if element.tag.endswith("polyline")]
     texts = {element.text for element in page.iter() if element.tag.endswith("text")}
-    assert len(paths) == 2
-    assert {"ours", "a < b", "title"} <= texts
+    assert len(lines) == 2
+    assert {"ours", "Grey: a < b.", "title"} <= texts
     assert "0.5" in texts
     assert "0.1" not in texts  # nothing is that near to the best
+
+
+def test_the_figure_names_ours_and_the_best_of_each_library_in_a_colour_each(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "anytime.svg"
+    ends = {"ours": 0.7, "Optuna A": 0.5, "Optuna B": 0.6, "Ray Tune": 0.55, "ours too": 0.65}
+    traces = {name: [trace_of((9, end))] for name, end in ends.items()}
+    write_figure(file, "title", traces, best=0.71, epochs=100)
+    page = ElementTree.fromstring(file.read_text(encoding="utf-8"))
+    texts = [element.text for element in page.iter() if element.tag.endswith("text")]
+    assert [name for name in ends if name in texts] == ["ours", "Optuna B", "Ray Tune"]
+    assert "Grey: Optuna A; ours too." in texts
+    lines = [element for element in page.iter() if element.tag.endswith("polyline")]
+    strokes = [line.attrib["stroke"] for line in lines]
+    assert len(set(strokes)) == 4  # three with a name, and grey
+    assert strokes[-1] not in strokes[:-1]  # ours lies on top
+
+
+@pytest.mark.parametrize("study", ["paper16-continuous", "wide"])
+def test_the_figures_are_drawn_from_the_stored_results(
+    study: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    results = pytestconfig.rootpath / "benchmarks" / "results"
+    drawn, name = tmp_path / "again.svg", f"efficiency-{study}.svg"
+    redraw([str(results / "efficiency.jsonl"), "--study", study, "--figure", str(drawn)])
+    assert drawn.read_text("utf-8") == (results / name).read_text("utf-8")
