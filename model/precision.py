@@ -1,7 +1,7 @@
 """Which precision is faster here, as `precision = "auto"` asks.
 
-A CPU that names bf16 among its instructions need not be faster in it. So a few updates of the real
-network are timed in both. On a GPU the hardware's word is taken.
+A CPU that names bf16 among its instructions need not be faster in it. So a few passes of the real
+encoder over real examples are timed in both. On a GPU the hardware's word is taken.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import replace
 from statistics import median
 
 import torch
+from torch import Tensor
 
-from model.batches import Batch, epoch_batches
+from model.batches import epoch_batches
 from model.corpus import Corpus
 from model.data import Material
 from model.device import has_bf16, release_memory
 from model.network import Network, build_network
+from model.packing import Packed
 from model.pretrained import Pretrained
 from model.tasks import ALL_TASKS
 from spaces import Config, StudyFile
@@ -70,18 +72,18 @@ def time_precisions(
 
 
 def _time(network: Network, config: Config, corpus: Corpus) -> tuple[float, float]:
-    few = _batch(config, corpus, _FEW)
+    few = _packed(config, corpus, _FEW)
     for _ in range(2):  # The first loads and prepares what the second and all others need.
         warm = {precision: _update(network, few, precision) for precision in PRECISIONS}
     examples = int(max(_FEW, min(config.batch_size, _FEW * _AN_UPDATE / max(warm.values()))))
-    batch = _batch(config, corpus, examples)
+    packed = _packed(config, corpus, examples)
     for precision in PRECISIONS:
-        _update(network, batch, precision)
+        _update(network, packed, precision)
     seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     end = time.perf_counter() + _SECONDS
     while True:
         for precision in PRECISIONS:  # in turns: other load meets both
-            seconds[precision].append(_update(network, batch, precision))
+            seconds[precision].append(_update(network, packed, precision))
         if time.perf_counter() >= end:
             return _typical(seconds[FP32]), _typical(seconds[BF16])
 
@@ -91,23 +93,25 @@ def _typical(seconds: Sequence[float]) -> float:
     return median(sorted(seconds)[: (len(seconds) + 1) // 2])
 
 
-def _batch(config: Config, corpus: Corpus, examples: int) -> Batch:
+def _packed(config: Config, corpus: Corpus, examples: int) -> Packed:
+    """The sequences of one update."""
     small = config.replace(batch_size=examples)
-    return next(epoch_batches(small, ALL_TASKS, corpus, 1, torch.device("cpu"), end=1))
+    batch = next(epoch_batches(small, ALL_TASKS, corpus, 1, torch.device("cpu"), end=1))
+    assert not isinstance(batch.sentences, Tensor)
+    return batch.sentences
 
 
-def _update(network: Network, batch: Batch, precision: str) -> float:
-    """The seconds of one forward and backward pass."""
+def _update(network: Network, packed: Packed, precision: str) -> float:
+    """The seconds of one forward and, where the encoder is trained, backward pass through all that
+    the precision concerns: the heads compute in fp32, and their processes wait for each other."""
+    trained = not network.embeds_alike
     started = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == BF16):
-        outputs = network(batch)
-    loss = torch.stack(
-        [
-            task.loss(outputs[task.name], batch.tasks[task.name].labels).sum()
-            for task in ALL_TASKS
-            if task.name in batch.tasks
-        ]
-    ).sum()
-    loss.backward()
-    network.zero_grad()
+    with (
+        torch.set_grad_enabled(trained),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == BF16),
+    ):
+        embedded = network.embed(packed)  # (sequences, hidden)
+    if trained:
+        embedded.square().mean().backward()
+        network.zero_grad()
     return time.perf_counter() - started

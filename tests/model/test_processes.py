@@ -138,6 +138,17 @@ def test_two_processes_repeat_themselves_and_take_up_a_checkpoint(
     assert metrics(tmp_path / "again") == metrics(tmp_path / "whole")
 
 
+def test_two_processes_train_in_the_precision_that_the_first_found_faster(
+    tmp_path: Path, encoder_folder: Path
+) -> None:
+    changes = ["resources.precision=auto", "epochs=1"]
+    printed = launch(tmp_path / "trial", encoder_folder, TORCHRUN, changes)
+    precision = TrialFolder(tmp_path / "trial").setting()["precision"]
+    assert precision in ("fp32", "bf16")
+    assert f"2 process(es) on cpu, {precision}, into" in printed
+    assert len(metrics(tmp_path / "trial")) == 1
+
+
 def test_two_processes_that_pause_and_resume_inside_epochs_equal_two_that_do_not(
     tmp_path: Path, encoder_folder: Path
 ) -> None:
