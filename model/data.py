@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.corpus import DEV, Corpus, build_corpus
+from model.corpus import DEV, Corpus, Split, build_corpus
 from model.corpus_cache import cache_key, read_cache, write_cache
 from model.embedded import generate
 from model.examples import Dataset, SkippedRow
@@ -96,11 +96,21 @@ def _check_scores(study: StudyFile, corpus: Corpus) -> None:
                 f"{where}: all {len(dev)} labels are {dev.labels[0]:g}, with which every network "
                 f"would have the same score of {task.name} or none; dev labels must differ."
             )
-        if task.metric is pearson and len(np.unique(corpus.input_numbers(dev))) == 1:
+        if task.metric is pearson and _are_alike(corpus, dev):
             raise UserError(
-                f"{where}: all {len(dev)} rows have the same sentences, for which there is no "
-                f"correlation of predictions with labels; dev rows of {task.name} must differ."
+                f"{where}: all {len(dev)} rows have the same sentences, as the encoder's tokenizer "
+                f"reads them, and predictions that cannot differ have no score of {task.name}."
             )
+
+
+def _are_alike(corpus: Corpus, split: Split) -> bool:
+    """Whether no two examples differ in their tokens."""
+
+    def tokens(number: int) -> bytes:
+        return corpus.tokens[corpus.offsets[number] : corpus.offsets[number + 1]].tobytes()
+
+    columns = [split.first] if split.second is None else [split.first, split.second]
+    return all(len({tokens(number) for number in np.unique(column)}) == 1 for column in columns)
 
 
 def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:

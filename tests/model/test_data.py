@@ -20,12 +20,16 @@ HEADERS = {
 
 
 def fill(folder: Path, rows: int = 3) -> Path:
-    """The three tasks' files, with invented sentences."""
+    """The three tasks' files, with invented sentences: to an encoder that knows none of the words
+    they still differ in length."""
     folder.mkdir(exist_ok=True)
     for split in ("train", "dev"):
         for name, header in HEADERS.items():
             pair = "" if name == "ids-sst" else "\tanother one"
-            lines = [f"{i}\t{i}\tsentence {split} {i}{pair}\t{i % 2}\n" for i in range(rows)]
+            lines = [
+                f"{i}\t{i}\tsentence {split} {i}{' of' * (i % 2)}{pair}\t{i % 2}\n"
+                for i in range(rows)
+            ]
             (folder / f"{name}-{split}.csv").write_text(header + "".join(lines))
     return folder
 
