@@ -14,9 +14,27 @@ from accelerate import Accelerator
 from torch import Tensor
 
 
+_CACHES = {
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "LRU_CACHE_CAPACITY": "1",
+}
+"""How many shapes of matrix products a process stays prepared for, a quarter of a MiB each.
+
+Packed batches have other shapes in nearly every update. oneDNN keeps what it prepared, and so does
+PyTorch's layer above it, for each thread that computes: by default 1,024 each, which a training
+goes on filling for epochs. The layer's copies save nothing that oneDNN's do not; of those, 256 hold
+what one update asks for again in every layer, and most of what later ones ask for.
+"""
+
+
 def make_accelerator(precision: str = "auto") -> Accelerator:
     """Accelerate's device and processes, as the launcher set them; `precision` is auto, fp32 or
-    bf16."""
+    bf16.
+
+    It also bounds what the process's matrix products keep, which holds where it is called before
+    the first of them."""
+    for name, capacity in _CACHES.items():
+        os.environ.setdefault(name, capacity)
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
     # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
     on_cpu = not torch.accelerator.is_available()
