@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -198,7 +197,6 @@ def record(options: argparse.Namespace) -> None:
         held = {(curve.number, curve.seed) for curve in stored}
         todo = [key for key in todo if key not in held]
         options.results.write_text("".join(curve.line() for curve in stored), encoding="utf-8")
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")  # as a search sets it
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, spawn) as pool:
         futures = [

@@ -21,7 +21,6 @@ import argparse
 import json
 import math
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -264,8 +263,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.epochs, options.samples = 2, 1, 64
-    # As a search sets it for its workers: by default the cache of prepared products grows to GBs.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     with tempfile.TemporaryDirectory(prefix="ablatune-") as folder:
         rows = measure(options, options.results or Path(folder) / "results.jsonl")
     lines = summary(rows, options.seeds)

@@ -1,8 +1,10 @@
 """What a trial costs beside its training: cold start, gap to the next one, memory, open files.
 
-    python -m benchmarks.trial [--quick] [--data FOLDER] [--trials 200]
+    python -m benchmarks.trial [--quick] [--data FOLDER] [--trials 200] [--epochs 6]
 
-Trials are the real ones of a search, of one update with the packaged encoder, each on one thread.
+Trials are the real ones of a search with the packaged encoder, each on one thread; all but one are
+of one update. That one is a training as users have it: the default batch, epochs of 512 samples a
+task, the whole dev set; its memory is looked at before each update and each piece of an evaluation.
 "First update" is the moment before it, with everything built and read. Private memory is what no
 other process shares: the corpus and the initial weights, which lie once in Ray's object store, are
 not in it. The peer is a trial of Ray Tune as its users write it (`benchmarks/stock_trial.py`).
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -34,7 +36,7 @@ from benchmarks.machine import machine
 from benchmarks.material import data_kind
 from benchmarks.processes import open_files, private_bytes
 from benchmarks.stock_trial import stock_gaps
-from model import DEV, Corpus, Metrics, Save, load_material, train
+from model import DEV, Ask, Corpus, Metrics, Save, load_material, train
 from search.ledger import Ledger
 from search.ray_trial import Shared
 from search.run import _search
@@ -44,7 +46,8 @@ from spaces import StudyFile, parse_study
 
 _SECONDS = 300  # how long a cold start may take
 _DEV = 64  # examples of a task that a trial is evaluated on
-_BATCH = 8
+_SHORT = {"batch_size": 8, "samples_per_epoch": 8, "epochs": 1}
+_SAMPLES = 512  # a task and epoch of the long training
 
 Marks = list[dict[str, Any]]
 """Of each trial, in order: its process, what that held, and when the trial began and ended."""
@@ -121,19 +124,51 @@ def marked_train(
 def search_trials(data: str, trials: int, workers: int, scratch: Path) -> tuple[Marks, list[float]]:
     """Run trials in so many workers; their marks, and each worker's gaps between trials in
     seconds."""
-    study = _study(data, trials, workers)
     folder = StudyFolder(scratch / f"{workers} workers")
+    file = scratch / f"{workers} workers.jsonl"
+    training = partial(marked_train, marks=file, workers=workers)
+    _run(_study(data, trials, workers, _SHORT), folder, training)
+    return _read(file), _gaps(folder)
+
+
+def watched_train(*given: Any, marks: Path, asked_to_end: Ask, **more: Any) -> None:
+    """The training of a trial, unchanged, that leaves a mark at each report: what its process
+    holds, and the most that it has held so far."""
+    *before, report = given
+    first = most = 0
+
+    def watched_ask() -> bool:
+        nonlocal first, most
+        held = private_bytes()
+        first, most = first or held, max(most, held)
+        return asked_to_end()
+
+    def watched_report(epoch: float, metrics: Metrics, save: Save) -> bool:
+        mark = {"epoch": epoch, "first": first, "held": private_bytes(), "most": most}
+        with marks.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(mark) + "\n")
+        return bool(report(epoch, metrics, save))
+
+    train(*before, watched_report, asked_to_end=watched_ask, **more)
+
+
+def long_training(data: str, epochs: int, scratch: Path) -> Marks:
+    """The marks of one training as users have it."""
+    file = scratch / "long.jsonl"
+    study = _study(data, 1, 1, {"samples_per_epoch": _SAMPLES, "epochs": epochs})
+    _run(study, StudyFolder(scratch / "long"), partial(watched_train, marks=file))
+    return _read(file)
+
+
+def _run(study: StudyFile, folder: StudyFolder, training: Callable[..., None]) -> None:
     folder.open(study)
     material = load_material(study)
-    file = folder.path / "marks.jsonl"
-    training = partial(marked_train, marks=file, workers=workers)
-    with _ray(workers):
+    with _ray(study.resources.concurrent or 1):
         _search(
             Ledger(study, folder),
             Shared(study, folder, material.corpus, material.encoder, training),
             quiet=True,
         )
-    return _read(file), _gaps(folder)
 
 
 def _read(marks: Path) -> Marks:
@@ -155,16 +190,14 @@ def _gaps(folder: StudyFolder) -> list[float]:
     return gaps
 
 
-def _study(data: str, trials: int, workers: int) -> StudyFile:
+def _study(data: str, trials: int, workers: int, size: Mapping[str, int]) -> StudyFile:
     tables: dict[str, Mapping[str, Any]] = {
         "data": {"path": data},
         "space": {
             "pooling": ["mean", "cls", "max"],
             "jaccard": [True, False],
             "encoder_learning_rate": {"low": 1e-6, "high": 1e-4, "log": True},
-            "batch_size": _BATCH,
-            "samples_per_epoch": _BATCH,
-            "epochs": 1,
+            **size,
         },
         "search": {"trials": trials, "scheduler": "none", "keep": 1},
         "resources": {"concurrent": workers},
@@ -208,6 +241,12 @@ def show(result: dict[str, Any]) -> None:
     print(f"\n{'one worker, at the start of trial':45} {'private MiB':>12} {'open files':>12}")
     for trial, held in result["growth"].items():
         print(f"  {trial:43} {held['private_mib']:12.0f} {held['open_files']:12}")
+    epochs = result["training"]["after_epoch"]
+    print(f"\n{'one training of ' + str(len(epochs)) + ' epochs':45} {'private MiB':>12}")
+    print(f"  {'before its first update':43} {result['training']['first_mib']:12.0f}")
+    for epoch, held in epochs.items():
+        print(f"  {'after epoch ' + epoch:43} {held:12.0f}")
+    print(f"  {'most':43} {result['training']['most_mib']:12.0f}")
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -233,13 +272,24 @@ def _growth(marks: Marks) -> dict[str, dict[str, float]]:
     }
 
 
+def _training(marks: Marks) -> dict[str, Any]:
+    last = marks[-1]
+    return {
+        "samples": _SAMPLES,
+        "first_mib": last["first"] / 2**20,
+        "after_epoch": {str(mark["epoch"]): mark["held"] / 2**20 for mark in marks},
+        "most_mib": last["most"] / 2**20,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="20 trials: a minute or two")
+    parser.add_argument("--quick", action="store_true", help="20 trials, 2 epochs: a few minutes")
     parser.add_argument("--data", default="embedded", metavar="FOLDER")
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=6, help="of the long training")
     options = parser.parse_args()
-    trials = 20 if options.quick else options.trials
+    trials, epochs = (20, 2) if options.quick else (options.trials, options.epochs)
     about = machine() | {"load": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory(prefix="ablatune-") as name:
         scratch = Path(name)
@@ -252,6 +302,7 @@ def main() -> None:
         several = {}
         for workers in (2,) if options.quick else (2, 8):
             several[str(workers)], _ = search_trials(options.data, 2 * workers, workers, scratch)
+        long = long_training(options.data, epochs, scratch)
         with _ray(1):
             stock = stock_gaps(options.data, 3 if options.quick else 6)
     result = {
@@ -262,6 +313,7 @@ def main() -> None:
         "gaps": {"ablatune": _spread(gaps), "stock trial of Ray Tune": _spread(stock)},
         "memory": {workers: _memory(marks) for workers, marks in several.items()},
         "growth": _growth(one),
+        "training": _training(long),
     }
     show(result)
     print(json.dumps(result))

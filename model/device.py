@@ -19,10 +19,23 @@ from torch import Tensor
 from model.cpus import usable_cpus
 from model.launcher import USE_CPU, launched, settle, wants_cpu
 
+_CACHES = {
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "LRU_CACHE_CAPACITY": "1",
+}
+"""How many shapes of matrix products a process stays prepared for, a quarter of a MiB each.
+
+Packed batches have other shapes in nearly every update. oneDNN keeps what it prepared, and so does
+PyTorch's layer above it, for each thread that computes: by default 1,024 each, which a training
+goes on filling for epochs. The layer's copies save nothing that oneDNN's do not; of those, 256 hold
+what one update asks for again in every layer, and most of what later ones ask for.
+"""
+
 
 def make_accelerator(precision: str = "auto") -> Accelerator:
     """Accelerate's device and processes, as the launcher set them; `precision` is fp32, bf16, or
     auto: bf16 where the hardware has it. A study's trials get what `model.precision` found."""
+    bound_caches()
     # Unless told that it is on a CPU, Accelerate makes N processes of torchrun N trainings of one.
     on_cpu = wants_cpu(os.environ) or not torch.accelerator.is_available()
     _settle_launch()
@@ -30,6 +43,12 @@ def make_accelerator(precision: str = "auto") -> Accelerator:
         torch.set_num_threads(usable_cpus())
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
     return Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
+
+
+def bound_caches() -> None:
+    """Bound what this process's matrix products keep; call it before the first of them."""
+    for name, capacity in _CACHES.items():
+        os.environ.setdefault(name, capacity)
 
 
 def _settle_launch() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from model.batches import epoch_batches
 from model.corpus import Corpus
 from model.data import Material
-from model.device import has_bf16, release_memory
+from model.device import bound_caches, has_bf16, release_memory
 from model.network import Network, build_network
 from model.packing import Packed
 from model.pretrained import Pretrained
@@ -58,6 +58,7 @@ def time_precisions(
 ) -> tuple[float, float]:
     """The seconds of the same updates of a configuration on the CPU, in fp32 and in bf16; takes a
     second or two."""
+    bound_caches()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

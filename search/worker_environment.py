@@ -6,7 +6,5 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # a waiting thread must not hold a core that a trial needs
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Every new number of tokens adds to it: by default to gigabytes, at 128 for the same speed.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
     "THP_MEM_ALLOC_ENABLE": "1",  # large pages: a new network's memory is there sooner
 }
