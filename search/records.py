@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -128,14 +129,44 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     return [record_of(t, space, clock) for t in trials if t.state != TrialState.WAITING]
 
 
-def best_record(records: Sequence[Record]) -> Record | None:
-    """The best trial: of those that completed, the highest last score; before any has, of those
-    that got furthest. Scores of different epochs are never compared, but where the configurations
-    themselves say how long they train."""
-    scored = [record for record in records if record.scores and record.state != "failed"]
-    if not scored:
-        return None
-    completed = [record for record in scored if record.state == "completed"]
-    furthest = max(record.epoch for record in scored)
-    peers = completed or [record for record in scored if record.epoch == furthest]
-    return max(peers, key=lambda record: record.scores[record.epoch])
+Standing: TypeAlias = tuple[bool, bool, float, float]
+
+
+def standing(record: Record) -> Standing:
+    """What "best" means, the higher the better, wherever trials are ranked: in tables, report and
+    status, and by which of them keep their weights.
+
+    A completed trial is as good as its last score, what it had come to when its whole budget was
+    spent. Its best epoch does not count: that is the luckiest of its evaluations, and who was
+    evaluated more often was lucky more often. The others come after all completed ones, and of them
+    only equals are compared: by how far they got, and by the score there. Failed ones are last.
+
+    Which of a trial's epochs is used is another question: the weights that it keeps are of its
+    own best epoch, as early stopping has it.
+    """
+    score = record.last_score
+    if score is None or math.isnan(score):
+        return False, record.state != "failed", 0.0, -math.inf
+    completed = record.state == "completed"
+    return completed, record.state != "failed", 0.0 if completed else record.epoch, score
+
+
+def ranked(records: Iterable[Record]) -> list[Record]:
+    """The best first, see `standing`; of equals the one that was handed out first."""
+    return sorted(sorted(records, key=_number), key=standing, reverse=True)
+
+
+def best_record(records: Iterable[Record]) -> Record | None:
+    """The first of those `ranked` that have a score and did not fail, None where there is none."""
+    best = max(sorted(records, key=_number), key=standing, default=None)
+    return None if best is None or not _can_be_best(best) else best
+
+
+def _can_be_best(record: Record) -> bool:
+    _, has_not_failed, _, score = standing(record)
+    return has_not_failed and score > -math.inf
+
+
+def _number(record: Record) -> tuple[int, str]:
+    """Orders ids of any length as the numbers that they are."""
+    return len(record.id), record.id

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.records import Record, State, best_record, open_journal, read_records, trial_id
+from search.records import Record, State, best_record, open_journal, ranked, read_records, trial_id
 from spaces import Space, UserError
 
 SPACE = Space.parse({"jaccard": [True, False]}, "here")
@@ -54,6 +55,18 @@ def test_before_any_completed_only_the_furthest_are_compared() -> None:
     best = best_record(trials)
     assert best is not None
     assert best.id == "best"
+
+
+def test_an_undefined_score_is_never_the_best() -> None:
+    undefined = record("a", "completed", {1: 0.5, 2: math.nan})
+    assert best_record([undefined]) is None
+    assert best_record([undefined, record("b", "stopped", {1: 0.1})]).id == "b"  # type: ignore[union-attr]
+
+
+def test_of_equals_the_one_that_was_handed_out_first_is_the_best() -> None:
+    equals = [record(name, "completed", {2: 0.5}) for name in ("10000", "0999", "1000")]
+    assert [r.id for r in ranked(equals)] == ["0999", "1000", "10000"]
+    assert best_record(equals) is equals[1]
 
 
 def test_without_a_score_there_is_no_best() -> None:
