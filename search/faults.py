@@ -28,6 +28,7 @@ _log = logging.getLogger("ablatune")
 
 RESTARTS = 2  # of a trial, with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
+_GONE = "its worker process is gone (killed, crashed or cut off)"
 
 
 @contextmanager
@@ -84,7 +85,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         epoch = self._ledger.records[ours].epoch
         start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
         self._tell(
-            f"Trial {ours}: {self._ends.pop(ours)}; it goes on from {start} "
+            f"Trial {ours}: {self._ends.pop(ours, _GONE)}; it goes on from {start} "
             f"(restart {failures} of at most {RESTARTS} in a row)."
         )
 
@@ -103,7 +104,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def reason(self, trial: str) -> str:
         """Why a trial is not started anew."""
-        return f"{self._ends.pop(trial)}, {RESTARTS + 1} times in a row"
+        return f"{self._ends.pop(trial, _GONE)}, {RESTARTS + 1} times in a row"
 
     def end(self, trial: str) -> None:
         """A trial has ended."""
@@ -134,4 +135,4 @@ def _described(error: str) -> str:
     """Ray's message on the end of a worker, as a clause."""
     if "low on memory" in error or "OutOfMemory" in error:
         return "its node ran out of memory, and its worker process was ended"
-    return "its worker process is gone (killed, crashed or cut off)"
+    return _GONE

@@ -64,10 +64,7 @@ class Progress:
         ledger, now = self._ledger, time.monotonic()
         if now - self._predicted_at >= _SECONDS_BETWEEN_PREDICTIONS:
             self._pace.take_up([*self.tally.open.values(), *self.tally.latest])
-            arrived = {
-                level: len(ledger.rungs.values.get(level, ())) for level in ledger.rungs.levels
-            }
-            found = self._pace.forecast(self.tally, ledger.meter.spent, arrived)
+            found = self._pace.forecast(self.tally, ledger.meter.spent)
             self._predicted = None if found is None else found.seconds
             self._predicted_at = now
         if self._predicted is None:

@@ -19,6 +19,7 @@ from model import LAST, TrialFolder, load_material
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
+from search.harmless import Harmless
 from search.interruption import EndRequest, Interruption, handling, terminate
 from search.kept import KeptWeights
 from search.ledger import Ledger
@@ -28,11 +29,12 @@ from search.ray_trial import Shared, run_trial
 from search.records import Record
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
-from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
+from search.tune_adapters import Hooks, LedgerScheduler, LedgerSearcher, Silent, one_snapshot
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
+_VIEW = "The live view"
 
 
 def run(
@@ -86,11 +88,12 @@ def run(
 
 def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
     study = ledger.study
-    view = LiveView(ledger, quiet)
+    view, harmless = LiveView(ledger, quiet), Harmless()
 
     def tell(text: str) -> None:
         _log.warning("%s", text)
-        view.say(text)
+        with harmless(_VIEW):
+            view.say(text)
 
     kept = KeptWeights(ledger.folder, study.search.keep, ledger.records.values())
 
@@ -99,24 +102,25 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         if record.failure:
             tell(f"Trial {record.id} failed: {record.failure}.")
         if record.ended is not None:
-            _close(ledger.folder.trial(record.id), record)
+            _close(ledger.folder.trial(record.id), record, harmless)
             kept.add(record)
 
     for record in ledger.records.values():  # An earlier search may not have come to it.
         if record.ended is not None and ledger.folder.trial(record.id).is_open:
-            _close(ledger.folder.trial(record.id), record)
+            _close(ledger.folder.trial(record.id), record, harmless)
     faults = Faults(ledger, tell)
     interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
     searcher = LedgerSearcher(ledger, ended, faults, interruption)
     trainable = tune.with_resources(
         partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
     )
+    callbacks = {_VIEW: view, "The watch over workers": faults, "The interruption": interruption}
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(ledger, faults, interruption, tell),
+                scheduler=LedgerScheduler(ledger, faults, interruption, tell, harmless),
                 num_samples=-1,
                 reuse_actors=True,
             ),
@@ -124,12 +128,13 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view, faults, interruption, Silent()],
+                callbacks=[Hooks(callbacks, harmless), Silent()],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
         )
-        view.start()
+        with harmless(_VIEW):
+            view.start()
         try:
             with one_snapshot(), every_loss_counts(), interruption.listening():
                 tuner.fit()
@@ -137,7 +142,8 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
             _log.warning("interrupted twice: ended at once")
             raise
         finally:
-            view.stop()
+            with harmless(_VIEW):
+                view.stop()
             ledger.meter.write()
     if interruption.broken is not None:
         _log.error("%s", disk_sentence(interruption.broken))
@@ -148,9 +154,10 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         _log.info("%s", ending.sentence(0))
 
 
-def _close(folder: TrialFolder, record: Record) -> None:
+def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
     """What is left to do in the folder of a trial that has ended; `last.pt` goes last of all."""
-    end_run(folder.path, record.state)
+    with harmless("TensorBoard's end of a trial", but=OSError):
+        end_run(folder.path, record.state)
     (folder.checkpoint / LAST).unlink(missing_ok=True)
 
 

@@ -1,11 +1,13 @@
-"""What Ray Tune calls: a searcher and a scheduler that ask the ledger, and do no more."""
+"""What Ray Tune calls: a searcher and a scheduler that ask the ledger, and do no more; and its one
+callback, which may not end the search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -13,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search.faults import Faults
+from search.harmless import Harmless
 from search.interruption import Interruption
 from search.ledger import Ledger
 from search.ray_trial import DISK, EPOCH, FAILURE, NOTE, SCORE
@@ -63,12 +66,13 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         record = None
         with self._interruption.guarding():
             record = self._ledger.next()
+            if record is None and not self._running:
+                for stopped in self._ledger.close():
+                    self._ended(stopped)
         if record is None:
-            if self._running:  # It may make room for a paused one, or better the best.
-                return None
-            for stopped in self._ledger.close():
-                self._ended(stopped)
-            return str(Searcher.FINISHED)
+            # One that runs may make room for a paused one, or better the best.
+            waits = self._running and not self._interruption.is_ending
+            return None if waits else str(Searcher.FINISHED)
         self._running[trial_id] = record.id
         return {"id": record.id, "values": dict(record.values)}
 
@@ -98,6 +102,31 @@ class Silent(Unsaved, TrialProgressCallback):  # type: ignore[misc]
         pass
 
 
+class Hooks(Unsaved, Callback):  # type: ignore[misc]
+    """Tune's one callback: asks each of several in turn, by name. What one of them raises neither
+    ends the search nor keeps the others from being asked."""
+
+    def __init__(self, callbacks: Mapping[str, Callback], harmless: Harmless) -> None:
+        self._callbacks, self._harmless = callbacks, harmless
+
+    def on_step_end(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_step_end(*given, **more))
+
+    def on_trial_start(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_trial_start(*given, **more))
+
+    def on_trial_recover(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_trial_recover(*given, **more))
+
+    def on_experiment_end(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_experiment_end(*given, **more))
+
+    def _ask(self, ask: Callable[[Callback], None]) -> None:
+        for name, callback in self._callbacks.items():
+            with self._harmless(name):
+                ask(callback)
+
+
 class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
     """Tells the ledger each epoch's score and stops a trial where it says so."""
 
@@ -107,10 +136,11 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         faults: Faults,
         interruption: Interruption,
         tell: Callable[[str], None],
+        harmless: Harmless,
     ) -> None:
         super().__init__()
         self._ledger, self._faults, self._interruption = ledger, faults, interruption
-        self._tell = tell
+        self._tell, self._harmless = tell, harmless
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The first that waits. Tune's own choice looks at all trials, those that ended too."""
@@ -143,4 +173,5 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._faults.died(trial)
+        with self._harmless("The watch over workers"):
+            self._faults.died(trial)
