@@ -48,8 +48,8 @@ class CurveSampler(BaseSampler):
     Trials that run count with what they have reported; those that have reported nothing as if they
     came to what is expected of them. Of a large search's trials many run and report at any moment:
     there the proposals of one model are made in advance, each as if those before it ran, and what
-    the model knows of is thinned out, for it costs the cube of that. What was made in advance stands
-    in the journal, so that a search that goes on proposes what it would have.
+    the model knows of is thinned out, for it costs the cube of that. What was made in advance
+    stands in the journal, so that a search that goes on proposes what it would have.
     """
 
     def __init__(self, study: StudyFile) -> None:

@@ -55,12 +55,20 @@ class Earlier:
         there.
 
         Raises:
-            UserError: if a folder to start from holds no study.
+            UserError: if a folder to start from holds no study, or what was written cannot be read.
         """
         if not study.search.start_from:
             return cls()
         if folder.earlier.exists():
-            return cls._read(json.loads(folder.earlier.read_text(encoding="utf-8")), study.space)
+            try:
+                stored = json.loads(folder.earlier.read_text(encoding="utf-8"))
+                return cls._read(stored, study.space)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise UserError(
+                    f"{folder.earlier} cannot be understood ({type(error).__name__}: {error}): "
+                    "restore it, or remove it to have the trials that search.start_from names "
+                    "looked for anew."
+                ) from None
         found = find_earlier(study)
         unfinished = folder.earlier.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
@@ -72,9 +80,11 @@ class Earlier:
         fitting = []
         for trial in stored["fitting"]:
             values = {name: space.free[name].accept(v) for name, v in trial["values"].items()}
-            scores = [(epoch, score) for epoch, score in trial["scores"]]
+            scores = [(float(epoch), float(score)) for epoch, score in trial["scores"]]
+            if trial["state"] not in _STATES or not scores:
+                raise ValueError(f"{trial['state']} with {len(scores)} scores")
             fitting.append(EarlierTrial(trial["origin"], trial["state"], values, scores))
-        return cls(fitting, stored["others"])
+        return cls(fitting, {str(why): int(n) for why, n in (stored["others"] or {}).items()})
 
     def best(self) -> Iterator[Mapping[str, Value]]:
         """The configuration of the best trial that completed, if any did."""

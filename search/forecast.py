@@ -1,10 +1,10 @@
 """How long a study, or the rest of one, will take: it is simulated, many times.
 
 Trials are handed to the workers as they come free, each takes its course, and at each rung it goes
-on, pauses or is stopped by the rule of the search itself. What is not known is drawn: the configurations,
-and how good each is. Scores count by their rank alone; that of a trial is much the same from rung
-to rung, but for a little noise. Early stopping by a trial itself, `search.patience`, failures, and
-what the sampler learns to prefer are left out.
+on, pauses or is stopped by the rule of the search itself. What is not known is drawn: the
+configurations, and how good each is. Scores count by their rank alone; that of a trial is much the
+same from rung to rung, but for a little noise. Early stopping by a trial itself, `search.patience`,
+failures, and what the sampler learns to prefer are left out.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ rung, where it pauses until it is promoted and handed out again.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -22,7 +23,6 @@ from optuna.trial import FrozenTrial, TrialState
 from model import has_stalled
 from search.budget import Ending, used_up
 from search.clock import Clock
-from search.distributions import suggest
 from search.earlier import Earlier
 from search.journal import SearchJournal
 from search.meter import Meter
@@ -44,6 +44,8 @@ from search.study_folder import StudyFolder
 from search.tally import Tally
 from spaces import StudyFile
 
+_log = logging.getLogger("ablatune")
+
 # Optuna's user attribute of a trial that was promoted: how many trials had been started before,
 # and how many promotions there had been.
 _PROMOTED = "promoted"
@@ -61,7 +63,8 @@ class Ledger:
         self.rungs = Rungs.of(study)
         self._pauses = study.search.scheduler == "promotion"
         self._clock = Clock.meeting(study.search.grace_epochs)
-        mend_journal(folder.journal)
+        self.mended = mend_journal(folder.journal)
+        """What the user should know of a journal that had been damaged."""
         self._journal = storage = SearchJournal(folder.journal)
         # A folder's own study.toml may go on with it, and so may a file with another name.
         known = study_name(storage)
@@ -111,6 +114,12 @@ class Ledger:
     def _new(self) -> Record:
         trial, values = self._proposals.next(len(self.records))
         record = Record(trial_id(trial.number), values, "waiting")
+        if aside := self.folder.set_aside(record.id):
+            _log.warning(
+                "trial %s: its folder was of a trial that the journal does not know; see %s",
+                record.id,
+                aside,
+            )
         self.records[record.id], self._handles[record.id] = record, trial
         self.tally.add(record)
         return record
@@ -221,28 +230,31 @@ class Ledger:
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
         self.tally = Tally(self.records.values())
+        for record in self.records.values():
+            if record.id not in self._handles:
+                self._proposals.had(record.values)
         for stored in sorted(self._journal.all_trials(), key=_turn):
             if _PROMOTED in stored.user_attrs:
                 self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
             if trial_id(stored.number) not in self._handles:
                 continue
             record = self.records[trial_id(stored.number)]
-            # The search may have ended before all its values were drawn; those stored stand.
-            self._optuna.sampler = self._proposals.sampler(stored.number)
-            record.values = suggest(self._handles[record.id], self.study.space)
+            record.values = self._proposals.again(self._handles[record.id])
+            self._proposals.had(record.values)
             if self._pauses and (rungs := record.scores.keys() & {*self.rungs.levels}):
                 self._journal.show_as_stopped(stored._trial_id, self._clock.step(max(rungs)))
             if record.state == "paused" and stored.user_attrs[PAUSED] in record.scores:
                 self._paused[record.id] = stored.user_attrs[PAUSED]
             else:
                 self._catch_up(record)
-        for record in self.records.values():
-            self._proposals.had(record.values)
 
     def _catch_up(self, record: Record) -> None:
         """Epochs that a trial wrote down before its report arrived, and what follows from them."""
         for row in self.folder.trial(record.id).read():
-            self.report(record.id, row["epoch"], row[f"score/{self.objective}"])
+            epoch, score = row["epoch"], row.get(f"score/{self.objective}")
+            is_report = epoch == self._clock.epoch(self._clock.step(epoch))
+            if score is not None and is_report and epoch <= self.study.epochs:
+                self.report(record.id, epoch, score)
         decided = record.id in self._stopped or record.id in self._pausing
         if decided or self._is_complete(record):
             self.end(record.id)

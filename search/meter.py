@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 _SECONDS_BETWEEN_WRITES = 10.0
@@ -24,10 +25,13 @@ class Spent:
 def read_spent(file: Path) -> Spent:
     """What is written there; nothing where there is no such file or it cannot be understood."""
     try:
-        return Spent(**json.loads(file.read_text(encoding="utf-8")))
+        found = Spent(**json.loads(file.read_text(encoding="utf-8")))
+        if not all(isinstance(v, int | float) and 0 <= v < math.inf for v in astuple(found)):
+            raise ValueError("no numbers from 0 on")
+        return found
     except FileNotFoundError:
         return Spent()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         _log.warning("cannot read %s (%s): hours and cost count from now", file, error)
         return Spent()
 

@@ -69,6 +69,9 @@ def run(
             if material.skipped:
                 _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
             ledger = Ledger(study, folder)
+            if ledger.mended:
+                _log.warning("%s", ledger.mended)
+                _say(ledger.mended, quiet)
             if study.search.start_from:
                 _log.info("%s", ledger.earlier.describe())
                 _say(ledger.earlier.describe(), quiet)

@@ -186,6 +186,23 @@ def test_what_was_taken_stands_whatever_becomes_of_the_earlier_study(
     assert values(parts) == values(whole)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "{", "[]", "null", '{"fitting": 3, "others": {}}', '{"fitting": [{}], "others": {}}'],
+)
+def test_what_was_taken_and_cannot_be_read_is_one_sentence(
+    earlier: Ledger, tmp_path: Path, damaged: str
+) -> None:
+    study = study_of(earlier.folder.path, search={"sampler": "tpe", "trials": 12})
+    file = opened(study, tmp_path / "study").folder.earlier
+    file.write_text(damaged)
+    with pytest.raises(UserError, match=r"earlier\.json cannot be understood .* or remove it"):
+        opened(study, tmp_path / "study")
+    assert file.read_text() == damaged
+    file.unlink()
+    assert opened(study, tmp_path / "study").earlier.fitting
+
+
 def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"search\.start_from: .*/nowhere is no study's folder: it"):
         opened(study_of(tmp_path / "nowhere"), tmp_path / "study")

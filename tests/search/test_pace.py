@@ -178,8 +178,8 @@ def test_two_reports_at_one_update_take_no_training(tmp_path: Path, sampling: st
     folder = searched.folder.trial(trial.id)
     folder.start(searched.ledger.study.space.config(trial.values))
     rate = 3 * SAMPLES / 9
-    for epoch, seconds, rate in ((0.33, 4.0, rate), (0.99, 7.0, rate), (1, 1.0, 0.0)):
-        times = {"seconds": seconds, "examples_per_second": rate}
+    for epoch, seconds, shown in ((0.33, 4.0, rate), (0.99, 7.0, rate), (1, 1.0, 0.0)):
+        times = {"seconds": seconds, "examples_per_second": shown}
         folder.record(epoch, {"score/mean": 0.5, **times})
         searched.ledger.report(trial.id, epoch, 0.5)
     os.utime(folder.path / "config.toml", 2 * (time.time() - 12,))

@@ -101,5 +101,3 @@ def test_a_disk_that_fails_while_a_trial_runs_hands_out_no_other(
         assert searcher.suggest("tune 1") == Searcher.FINISHED
     assert interruption.is_ending
     assert len(opened(tmp_path).records) == 1
-
-
