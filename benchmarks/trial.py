@@ -34,10 +34,8 @@ from benchmarks.machine import machine
 from benchmarks.material import data_kind
 from benchmarks.processes import open_files, private_bytes
 from benchmarks.stock_trial import stock_gaps
-from model import DEV, Corpus, Metrics, Save, load_material, train
-from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _search
+from model import DEV, Corpus, Metrics, Save, train
+from search.run import run
 from search.study_folder import StudyFolder
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import StudyFile, parse_study
@@ -123,16 +121,10 @@ def search_trials(data: str, trials: int, workers: int, scratch: Path) -> tuple[
     seconds."""
     study = _study(data, trials, workers)
     folder = StudyFolder(scratch / f"{workers} workers")
-    folder.open(study)
-    material = load_material(study)
-    file = folder.path / "marks.jsonl"
+    file = scratch / f"marks of {workers}.jsonl"
     training = partial(marked_train, marks=file, workers=workers)
     with _ray(workers):
-        _search(
-            Ledger(study, folder),
-            Shared(study, folder, material.corpus, material.encoder, training),
-            quiet=True,
-        )
+        run(study, folder, quiet=True, training=training)
     return _read(file), _gaps(folder)
 
 

@@ -18,8 +18,8 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
 
+from search.agenda import Agenda
 from search.clock import epoch_text
-from search.ledger import Ledger
 from search.silence import Silence
 from search.tables import duration
 from search.unsaved import Unsaved
@@ -54,9 +54,9 @@ def every_loss_counts() -> Iterator[None]:
 class Faults(Unsaved, Callback):  # type: ignore[misc]
     """Tune's callback that tells of workers' ends, and ends those that hang."""
 
-    def __init__(self, ledger: Ledger, tell: Callable[[str], None]) -> None:
-        self._ledger, self._tell = ledger, tell
-        hours = ledger.study.resources.silence
+    def __init__(self, agenda: Agenda, tell: Callable[[str], None]) -> None:
+        self._agenda, self._tell = agenda, tell
+        hours = agenda.study.resources.silence
         self._silence = Silence(self._sign, None if hours is None else hours * 3600)
         self._checked = time.monotonic()
         self._hung: dict[str, float] = {}  # seconds of silence, of trials whose worker was ended
@@ -82,7 +82,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours, failures = trial.config["id"], trial.run_metadata.num_failures
-        epoch = self._ledger.records[ours].epoch
+        epoch = self._agenda.records[ours].epoch
         start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
         self._tell(
             f"Trial {ours}: {self._ends.pop(ours, _GONE)}; it goes on from {start} "
@@ -122,7 +122,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
-        log = self._ledger.folder.trial(trial).log
+        log = self._agenda.folder.trial(trial).log
         return log.stat().st_mtime_ns if log.exists() else None
 
 

@@ -45,18 +45,16 @@ class Meter:
 
     def __init__(self, file: Path, price: float | None) -> None:
         self._file, self._price = file, price or 0.0
-        self._spent = read_spent(file)
+        self._counted_spent = read_spent(file)  # until then
         self._counted = self._written = time.monotonic()
         self._nodes = 1
 
     @property
     def spent(self) -> Spent:
         """All until now."""
-        now = time.monotonic()
-        seconds, self._counted = now - self._counted, now
+        seconds = time.monotonic() - self._counted
         cost = self._price * self._nodes * seconds / 3600
-        self._spent = Spent(self._spent.seconds + seconds, self._spent.cost + cost)
-        return self._spent
+        return Spent(self._counted_spent.seconds + seconds, self._counted_spent.cost + cost)
 
     def tick(self) -> None:
         """Once in ten seconds: count the nodes, and write down what was spent, so that a search
@@ -67,8 +65,9 @@ class Meter:
 
     def write(self) -> None:
         """Write it down, beside and renamed; where that fails now, it will do the next time."""
-        spent = self.spent
-        self._written = self._counted
+        now = time.monotonic()
+        spent = self._counted_spent = self.spent
+        self._written = self._counted = now
         unfinished = self._file.with_suffix(".unfinished")
         try:
             unfinished.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")

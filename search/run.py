@@ -7,15 +7,16 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import ray
 from ray import tune
 
-from model import LAST, TrialFolder, load_material
+from model import LAST, TrialFolder, load_material, train
+from search.agenda import Agenda
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
@@ -29,7 +30,14 @@ from search.ray_trial import Shared, run_trial
 from search.records import Record
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
-from search.tune_adapters import Hooks, LedgerScheduler, LedgerSearcher, Silent, one_snapshot
+from search.tune_adapters import (
+    Bookkeeping,
+    Hooks,
+    LedgerScheduler,
+    LedgerSearcher,
+    Silent,
+    one_snapshot,
+)
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
@@ -37,20 +45,52 @@ _log = logging.getLogger("ablatune")
 _VIEW = "The live view"
 
 
+A = TypeVar("A", bound=Agenda)
+
+
+@overload
 def run(
-    study: StudyFile, folder: StudyFolder, address: str = "local", quiet: bool = False
-) -> Ledger:
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+) -> Ledger: ...
+
+
+@overload
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+    *,
+    agenda: Callable[[StudyFile, StudyFolder], A],
+) -> A: ...
+
+
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = "local",
+    quiet: bool = False,
+    training: Callable[..., object] = train,
+    agenda: Callable[[StudyFile, StudyFolder], Agenda] = Ledger,
+) -> Agenda:
     """Run a study, or the rest of one, into its folder.
 
     Args:
         study: what to run; a study that the folder holds already must be the same.
         folder: where everything is written, reachable under this path from every node.
         address: "local" starts Ray on this machine, "auto" joins the cluster of this machine,
-            else the address of a cluster's head.
+            else the address of a cluster's head. Where Ray is up in this process, it is used.
         quiet: show no progress.
+        training: what trains a trial, called as `model.train` is.
+        agenda: makes of both what decides which trials there are: a search's ledger, or another.
 
     Returns:
-        The ledger with the records of all trials.
+        The agenda, with the records of all trials.
 
     Raises:
         UserError: if something in the study, the data or the encoder is not right.
@@ -68,13 +108,10 @@ def run(
                 _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
             if material.skipped:
                 _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
-            ledger = Ledger(study, folder)
-            if ledger.mended:
-                _log.warning("%s", ledger.mended)
-                _say(ledger.mended, quiet)
-            if study.search.start_from:
-                _log.info("%s", ledger.earlier.describe())
-                _say(ledger.earlier.describe(), quiet)
+            made = agenda(study, folder)
+            for note in made.notes:
+                _log.info("%s", note)
+                _say(note, quiet)
             write_experiment(
                 folder.trials,
                 study.space.free,
@@ -82,48 +119,54 @@ def run(
             )
             # Ray gives every worker a working folder of its own.
             there = StudyFolder(folder.path.absolute())
-            shared = Shared(study, there, material.corpus, material.encoder)
+            shared = Shared(study, there, material.corpus, material.encoder, training)
             with _cluster(address):
                 _log.info("Ray is up")
-                _search(ledger, shared, quiet)
-            return ledger
+                _drive(made, shared, quiet)
+            return made
 
 
-def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
-    study = ledger.study
-    view, harmless = LiveView(ledger, quiet), Harmless()
+def _drive(agenda: Agenda, shared: Shared, quiet: bool) -> None:
+    """Have Ray Tune train an agenda's trials until it is at its end."""
+    study = agenda.study
+    view, harmless = LiveView(agenda, quiet), Harmless()
 
     def tell(text: str) -> None:
         _log.warning("%s", text)
         with harmless(_VIEW):
             view.say(text)
 
-    kept = KeptWeights(ledger.folder, study.search.keep, ledger.records.values())
+    kept = KeptWeights(agenda.folder, study.search.keep, agenda.records.values())
 
     def ended(record: Record) -> None:
         _log.info("trial %s: %s at epoch %s", record.id, record.state, epoch_text(record.epoch))
         if record.failure:
             tell(f"Trial {record.id} failed: {record.failure}.")
         if record.ended is not None:
-            _close(ledger.folder.trial(record.id), record, harmless)
+            _close(agenda.folder.trial(record.id), record, harmless)
             kept.add(record)
 
-    for record in ledger.records.values():  # An earlier search may not have come to it.
-        if record.ended is not None and ledger.folder.trial(record.id).is_open:
-            _close(ledger.folder.trial(record.id), record, harmless)
-    faults = Faults(ledger, tell)
-    interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
-    searcher = LedgerSearcher(ledger, ended, faults, interruption)
+    for record in agenda.records.values():  # An earlier search may not have come to it.
+        if record.ended is not None and agenda.folder.trial(record.id).is_open:
+            _close(agenda.folder.trial(record.id), record, harmless)
+    faults = Faults(agenda, tell)
+    interruption = Interruption(EndRequest(agenda.folder.end_request), tell)
+    searcher = LedgerSearcher(agenda, ended, faults, interruption)
     trainable = tune.with_resources(
         partial(run_trial, shared=ray.put(shared)), _bundles(study.resources)
     )
-    callbacks = {_VIEW: view, "The watch over workers": faults, "The interruption": interruption}
+    callbacks = {
+        "The bookkeeping": Bookkeeping(agenda),
+        _VIEW: view,
+        "The watch over workers": faults,
+        "The interruption": interruption,
+    }
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(ledger, faults, interruption, tell, harmless),
+                scheduler=LedgerScheduler(agenda, faults, interruption, tell, harmless),
                 num_samples=-1,
                 reuse_actors=True,
             ),
@@ -147,13 +190,13 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
         finally:
             with harmless(_VIEW):
                 view.stop()
-            ledger.meter.write()
+            agenda.meter.write()
     if interruption.broken is not None:
         _log.error("%s", disk_sentence(interruption.broken))
         raise interruption.broken
     if interruption.asked:
         raise KeyboardInterrupt
-    if (ending := ledger.ending()) is not None:
+    if (ending := agenda.ending()) is not None:
         _log.info("%s", ending.sentence(0))
 
 

@@ -1,4 +1,4 @@
-"""What Ray Tune calls: a searcher and a scheduler that ask the ledger, and do no more; and its one
+"""What Ray Tune calls: a searcher and a scheduler that ask the agenda, and do no more; and its one
 callback, which may not end the search."""
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.agenda import Agenda
 from search.faults import Faults
 from search.harmless import Harmless
 from search.interruption import Interruption
-from search.ledger import Ledger
 from search.ray_trial import DISK, EPOCH, FAILURE, NOTE, SCORE
 from search.records import Record
 from search.unsaved import Unsaved
@@ -47,15 +47,15 @@ def one_snapshot() -> Iterator[None]:
 
 
 class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
-    """Hands out the ledger's trials and tells it how they ended."""
+    """Hands out an agenda's trials and tells it how they ended."""
 
     def __init__(
-        self, ledger: Ledger, ended: Ended, faults: Faults, interruption: Interruption
+        self, agenda: Agenda, ended: Ended, faults: Faults, interruption: Interruption
     ) -> None:
         super().__init__(metric=SCORE, mode="max")
-        self._ledger, self._ended = ledger, ended
+        self._agenda, self._ended = agenda, ended
         self._faults, self._interruption = faults, interruption
-        self._concurrent = ledger.study.resources.concurrent
+        self._concurrent = agenda.study.resources.concurrent
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -65,9 +65,9 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
             return None
         record = None
         with self._interruption.guarding():
-            record = self._ledger.next()
+            record = self._agenda.next()
             if record is None and not self._running:
-                for stopped in self._ledger.close():
+                for stopped in self._agenda.close():
                     self._ended(stopped)
         if record is None:
             # One that runs may make room for a paused one, or better the best.
@@ -84,7 +84,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._faults.end(trial)
         if self._interruption.broken is None:
             with self._interruption.guarding():
-                self._ended(self._ledger.end(trial, failure))
+                self._ended(self._agenda.end(trial, failure))
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -100,6 +100,19 @@ class Silent(Unsaved, TrialProgressCallback):  # type: ignore[misc]
 
     def on_trial_complete(self, *given: Any, **more: Any) -> None:
         pass
+
+
+class Bookkeeping(Unsaved, Callback):  # type: ignore[misc]
+    """Tells the agenda which trials run, and has it count what is spent."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._agenda.start(trial.config["id"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._agenda.meter.tick()
 
 
 class Hooks(Unsaved, Callback):  # type: ignore[misc]
@@ -128,18 +141,18 @@ class Hooks(Unsaved, Callback):  # type: ignore[misc]
 
 
 class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
-    """Tells the ledger each epoch's score and stops a trial where it says so."""
+    """Tells the agenda each epoch's score and stops a trial where it says so."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        agenda: Agenda,
         faults: Faults,
         interruption: Interruption,
         tell: Callable[[str], None],
         harmless: Harmless,
     ) -> None:
         super().__init__()
-        self._ledger, self._faults, self._interruption = ledger, faults, interruption
+        self._agenda, self._faults, self._interruption = agenda, faults, interruption
         self._tell, self._harmless = tell, harmless
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
@@ -165,9 +178,9 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
             return str(TrialScheduler.CONTINUE)
         if FAILURE in result:
             return str(TrialScheduler.STOP)
-        if result[EPOCH] > self._ledger.records[ours].epoch:
+        if result[EPOCH] > self._agenda.records[ours].epoch:
             trial.run_metadata.num_failures = 0
-        goes_on = self._ledger.report(ours, result[EPOCH], result[SCORE])
+        goes_on = self._agenda.report(ours, result[EPOCH], result[SCORE])
         if self._interruption.asked:  # Its checkpoint is that of the report.
             goes_on = False
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

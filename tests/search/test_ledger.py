@@ -197,6 +197,16 @@ def test_a_decision_does_not_change_when_an_epoch_is_told_again(open_ledger: Ope
     assert again.report(first.id, 2, 0.5)
 
 
+def test_a_decision_stands_where_the_worker_dies_before_it_has_ended(open_ledger: Open) -> None:
+    ledger = open_ledger(study_of(GRID, trials=5))
+    first, second = started(ledger), started(ledger)
+    assert ledger.report(first.id, 1, 0.5)
+    assert not ledger.report(second.id, 1, 0.4)
+    ledger.start(second.id)  # anew
+    assert not ledger.report(second.id, 1, 0.4)
+    assert ledger.end(second.id).state == "stopped"
+
+
 def test_the_default_configuration_comes_first(open_ledger: Open) -> None:
     ledger = open_ledger(study_of(FREE, trials=3))
     first = started(ledger)

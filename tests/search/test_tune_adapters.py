@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
 
+import search.meter
+from search.harmless import Harmless
 from search.interruption import EndRequest, Interruption
 from search.ledger import Ledger
+from search.meter import read_spent
 from search.records import Record
 from search.study_folder import StudyFolder
-from search.tune_adapters import LedgerSearcher
+from search.tune_adapters import Bookkeeping, Hooks, LedgerSearcher
 from spaces import parse_study
 from tests.search.small_disk import broken_appends
 
@@ -101,3 +106,18 @@ def test_a_disk_that_fails_while_a_trial_runs_hands_out_no_other(
         assert searcher.suggest("tune 1") == Searcher.FINISHED
     assert interruption.is_ending
     assert len(opened(tmp_path).records) == 1
+
+
+def test_who_runs_and_what_is_spent_is_told_without_any_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = opened(tmp_path)
+    trial = ledger.next()
+    assert trial is not None
+    hooks = Hooks({"The bookkeeping": Bookkeeping(ledger)}, Harmless())
+    hooks.on_trial_start(iteration=1, trials=[], trial=SimpleNamespace(config={"id": trial.id}))
+    assert trial.state == "running"
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+    monkeypatch.setattr(search.meter, "time", clock)
+    hooks.on_step_end(iteration=1, trials=[])
+    assert read_spent(ledger.folder.spent).seconds == pytest.approx(3600, abs=60)
