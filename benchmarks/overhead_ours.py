@@ -15,12 +15,9 @@ from typing import Any
 import ray
 
 from benchmarks.trivial import EPOCHS, MEETING, SLOTS, scores
-from model import Metrics, Report, load_material
-from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _log_to, _search
+from model import Metrics, Report
+from search.run import run
 from search.study_folder import StudyFolder
-from search.tensorboard import write_experiment
 from spaces import TASKS, Config, load_study
 
 
@@ -47,16 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = StudyFolder(Path(path) / "study")
     os.environ[MEETING] = path
     ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
-    with folder.locked():
-        folder.open(study)
-        with _log_to(folder):
-            material = load_material(study)
-            write_experiment(
-                folder.trials, study.space.free, [f"score/{name}" for name in ("mean", *TASKS)]
-            )
-            ledger = Ledger(study, folder)
-            shared = Shared(study, folder, material.corpus, material.encoder, train)
-            _search(ledger, shared, quiet=False)
+    ledger = run(study, folder, training=train)
     ended = [record.ended for record in ledger.records.values()]
     (Path(path) / "ended.json").write_text(json.dumps(ended), encoding="utf-8")
 

@@ -36,10 +36,8 @@ from benchmarks.machine import machine
 from benchmarks.material import data_kind
 from benchmarks.processes import open_files, private_bytes
 from benchmarks.stock_trial import stock_gaps
-from model import DEV, Ask, Corpus, Metrics, Save, load_material, train
-from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _search
+from model import DEV, Ask, Corpus, Metrics, Save, train
+from search.run import run
 from search.study_folder import StudyFolder
 from search.worker_environment import WORKER_ENVIRONMENT
 from spaces import StudyFile, parse_study
@@ -125,7 +123,7 @@ def search_trials(data: str, trials: int, workers: int, scratch: Path) -> tuple[
     """Run trials in so many workers; their marks, and each worker's gaps between trials in
     seconds."""
     folder = StudyFolder(scratch / f"{workers} workers")
-    file = scratch / f"{workers} workers.jsonl"
+    file = scratch / f"marks of {workers}.jsonl"
     training = partial(marked_train, marks=file, workers=workers)
     _run(_study(data, trials, workers, _SHORT), folder, training)
     return _read(file), _gaps(folder)
@@ -161,14 +159,8 @@ def long_training(data: str, epochs: int, scratch: Path) -> Marks:
 
 
 def _run(study: StudyFile, folder: StudyFolder, training: Callable[..., None]) -> None:
-    folder.open(study)
-    material = load_material(study)
     with _ray(study.resources.concurrent or 1):
-        _search(
-            Ledger(study, folder),
-            Shared(study, folder, material.corpus, material.encoder, training),
-            quiet=True,
-        )
+        run(study, folder, quiet=True, training=training)
 
 
 def _read(marks: Path) -> Marks:

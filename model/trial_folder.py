@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from model.checkpoint import LAST, mend_checkpoint
 from model.trial import Metrics
 from model.whole_lines import append_whole
 from spaces import Config
+
+_log = logging.getLogger("ablatune")
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,22 @@ class TrialFolder:
         return (self.checkpoint / LAST).exists()
 
     def mend(self) -> str | None:
-        """Put right what a process that was killed, or a machine that went down, left here; only
-        before the trial runs. A sentence on what was lost, None where that is nothing."""
+        """Put right what a process that was killed, a machine that went down, or a hand from
+        outside left here; only before the trial runs. A sentence on what was lost, None where that
+        is nothing."""
         for unfinished in self.path.glob("*.unfinished"):
             unfinished.unlink()
-        return mend_checkpoint(self.checkpoint)
+        lost = [self._mend_metrics(), mend_checkpoint(self.checkpoint)]
+        return "; ".join(sentence for sentence in lost if sentence) or None
+
+    def _mend_metrics(self) -> str | None:
+        rows, damaged = _read(self._stored())
+        if not damaged:
+            return None
+        copy = self.metrics.with_suffix(".damaged")
+        copy.write_bytes(self.metrics.read_bytes())
+        _replace(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        return f"{_damage_of(self.metrics, damaged)} (the file as it was: {copy})"
 
     def config(self) -> Config:
         file = self.path / "config.toml"
@@ -82,7 +96,7 @@ class TrialFolder:
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         line = json.dumps({"epoch": epoch, **finite}) + "\n"
         stored = self._stored()
-        kept = "".join(row for row in _whole(stored) if json.loads(row)["epoch"] < epoch)
+        kept = "".join(json.dumps(row) + "\n" for row in _read(stored)[0] if row["epoch"] < epoch)
         if kept != stored:
             _replace(self.metrics, kept + line)
             return
@@ -90,16 +104,50 @@ class TrialFolder:
             append_whole(file, line.encode())
 
     def read(self) -> list[dict[str, Any]]:
-        """The epochs that were measured, in order."""
-        return [json.loads(row) for row in _whole(self._stored())]
+        """The epochs that were measured, in order; a line that cannot be read is left out, and told
+        in the log."""
+        rows, damaged = _read(self._stored())
+        if damaged:
+            _log.warning("%s", _damage_of(self.metrics, damaged))
+        return rows
 
     def _stored(self) -> str:
-        return self.metrics.read_text(encoding="utf-8") if self.metrics.exists() else ""
+        content = self.metrics.read_bytes() if self.metrics.exists() else b""
+        return content.decode("utf-8", errors="replace")
 
 
-def _whole(lines: str) -> list[str]:
-    """The lines without a torn one at the end, which a process that was killed may have left."""
-    return lines[: lines.rfind("\n") + 1].splitlines(keepends=True)
+def _read(lines: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """The rows by epoch, of one that is there twice the latest, and the numbers of the lines that
+    are none. What has no end a process that was killed has left."""
+    rows: dict[float, dict[str, Any]] = {}
+    damaged = []
+    for number, line in enumerate(lines.split("\n")[:-1], start=1):
+        row = _row(line)
+        if row is not None:
+            rows[row["epoch"]] = row
+        elif line.strip():
+            damaged.append(number)
+    return [rows[epoch] for epoch in sorted(rows)], damaged
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """What a line says, None where it is none of ours: numbers by name, one of them the epoch."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_ours = isinstance(row, dict) and all(map(_is_number, row.values()))
+    return row if is_ours and row.get("epoch", 0) > 0 else None
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
+
+
+def _damage_of(file: Path, damaged: list[int]) -> str:
+    return f"its {file}, line(s) {', '.join(map(str, damaged))} cannot be read and are left out"
 
 
 def _replace(file: Path, text: str) -> None:

@@ -70,10 +70,13 @@ class Costs:
         self._overheads: deque[float] = _latest()
 
     def add(self, config: Config, epochs: float, training: float, reporting: float) -> None:
-        """So many epochs of a configuration, with one report, took so many seconds."""
+        """So many epochs of a configuration, with one report, took so many seconds. Of none,
+        where two reports fall on one update, the report alone is learnt from."""
         kind = work_kind(config)
-        self._rates[kind].append(training / (epochs * self._work(config)))
         self._reports[kind].append(reporting)
+        if not epochs:
+            return
+        self._rates[kind].append(training / (epochs * self._work(config)))
         self._dearness[kind] = embeds_once(config), math.log(example_work(config, self._layers))
 
     def add_overhead(self, seconds: float) -> None:

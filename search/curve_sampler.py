@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; th
 _WIDTHS = (0.2, 0.1, 0.05)  # how far those are, round by round
 _DOUBT = 1.5  # times the model's deviations, which leave out that its hyperparameters are guesses
 _SHARE = 8  # as many proposals are made at once as an eighth of the trials that run
+# Optuna's system attributes of a trial: proposals that were made at once when it asked, and how
+# many of those made last were left after it; and Optuna's own of one that was enqueued.
+_MADE, _LEFT, _GIVEN = "proposals", "proposals_left", "fixed_params"
 
 
 class CurveSampler(BaseSampler):
@@ -44,7 +48,8 @@ class CurveSampler(BaseSampler):
     Trials that run count with what they have reported; those that have reported nothing as if they
     came to what is expected of them. Of a large search's trials many run and report at any moment:
     there the proposals of one model are made in advance, each as if those before it ran, and what
-    the model knows of is thinned out, for it costs the cube of that.
+    the model knows of is thinned out, for it costs the cube of that. What was made in advance
+    stands in the journal, so that a search that goes on proposes what it would have.
     """
 
     def __init__(self, study: StudyFile) -> None:
@@ -54,6 +59,7 @@ class CurveSampler(BaseSampler):
         self._steps = Clock.meeting(study.search.grace_epochs).step(study.epochs)
         self._rows: dict[int, np.ndarray] = {}  # of trials that have ended, by number
         self._advance: deque[np.ndarray] = deque()
+        self._asked = -1  # the trial that asked last, by number
         self._refused: tuple[int, list[np.ndarray]] = -1, []  # a trial's earlier proposals
 
     def seeded(self, seed: int) -> CurveSampler:
@@ -93,8 +99,24 @@ class CurveSampler(BaseSampler):
     def _proposed(
         self, study: optuna.Study, asking: FrozenTrial, refused: list[np.ndarray]
     ) -> np.ndarray:
-        if self._advance:
-            return self._advance.popleft()
+        if asking.number not in (self._asked, self._asked + 1):
+            self._advance = _left(study, asking.number)
+        self._asked = asking.number
+        store = partial(study._storage.set_trial_system_attr, asking._trial_id)
+        if not self._advance:
+            self._advance.extend(self._made(study, asking, refused))
+            if len(self._advance) > 1:
+                store(_MADE, [row.tolist() for row in self._advance])
+            elif _LEFT not in asking.system_attrs:
+                return self._advance.popleft()
+        row = self._advance.popleft()
+        store(_LEFT, len(self._advance))
+        return row
+
+    def _made(
+        self, study: optuna.Study, asking: FrozenTrial, refused: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Proposals of what is known now, the first one of them for the trial that asks."""
         trials = [
             trial
             for trial in study._get_trials(deepcopy=False, use_cache=True)
@@ -105,15 +127,12 @@ class CurveSampler(BaseSampler):
         measured = [trial for trial in trials if trial.intermediate_values]
         tried = [*map(self._row, trials), *refused]
         if not tried:
-            found = list(self._features.drawn(1, self._random))
-        elif len(measured) < _DESIGNED:
-            found = self._far(np.stack(tried), count)
-        else:
-            pending = [t for t in trials if not t.intermediate_values and not t.state.is_finished()]
-            model = self._model(measured, pending[-_PENDING:])
-            found = self._best(model, np.stack(tried), count)
-        self._advance.extend(found)
-        return self._advance.popleft()
+            return list(self._features.drawn(1, self._random))
+        if len(measured) < _DESIGNED:
+            return self._far(np.stack(tried), count)
+        pending = [t for t in trials if not t.intermediate_values and not t.state.is_finished()]
+        model = self._model(measured, pending[-_PENDING:])
+        return self._best(model, np.stack(tried), count)
 
     def _far(self, tried: np.ndarray, count: int) -> list[np.ndarray]:
         """So many rows, each the farthest of its candidates from all before it: a maximin design
@@ -198,6 +217,20 @@ class CurveSampler(BaseSampler):
         once = np.array([*{key: at for at, key in enumerate(_keys(features))}.values()])
         kept = once[_highest(gains[once], 3 * count)]
         return list(rows[kept[_in_turn(model, known.max(), features[kept], count)]])
+
+
+def _left(study: optuna.Study, number: int) -> deque[np.ndarray]:
+    """What was made in advance before the trial of this number asked, and is not yet proposed."""
+    left = None
+    for earlier in reversed(range(number)):
+        id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, earlier)
+        told = study._storage.get_trial(id).system_attrs
+        left = told.get(_LEFT) if left is None else left
+        if _MADE in told and left is not None:
+            return deque(map(np.array, told[_MADE][len(told[_MADE]) - left :]))
+        if left == 0 or (left is None and _GIVEN not in told):
+            break
+    return deque()
 
 
 def _in_turn(model: CurveModel, known: float, features: np.ndarray, count: int) -> list[int]:

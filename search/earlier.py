@@ -57,20 +57,16 @@ class Earlier:
         there. The earlier studies may have been moved since, and may have grown.
 
         Raises:
-            UserError: if a folder to start from holds no study, or what the study started from is
-                not in the folders that are named now.
+            UserError: if a folder to start from holds no study, what was written cannot be read, or
+                what the study started from is not in the folders that are named now.
         """
         if not (names := study.search.start_from):
             return cls()
         if folder.earlier.exists():
-            stored = json.loads(folder.earlier.read_text(encoding="utf-8"))
-            before = stored.get(
-                "from", sorted({t["origin"].rpartition("/")[0] for t in stored["fitting"]})
-            )
+            before, taken = cls._taken(folder.earlier, study.space)
             if {*before} <= {*names}:
-                return cls._read(stored, study.space)
+                return taken
             if folder.is_binding:
-                taken = cls._read(stored, study.space)
                 if not taken.is_in(find_earlier(study, folder.setting())):
                     raise UserError(
                         f"The study in {folder.path} started from the trials of "
@@ -91,13 +87,29 @@ class Earlier:
         return all((t.state, t.values, list(t.scores)) in there for t in self.fitting)
 
     @classmethod
+    def _taken(cls, file: Path, space: Space) -> tuple[list[str], Earlier]:
+        """What was found when the study began, and in which folders."""
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            taken = cls._read(stored, space)
+            origins = {trial.origin.rpartition("/")[0] for trial in taken.fitting}
+            return [str(name) for name in stored.get("from", sorted(origins))], taken
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(
+                f"{file} cannot be understood ({type(error).__name__}: {error}): restore it, or "
+                "remove it to have the trials that search.start_from names looked for anew."
+            ) from None
+
+    @classmethod
     def _read(cls, stored: Mapping[str, Any], space: Space) -> Earlier:
         fitting = []
         for trial in stored["fitting"]:
             values = {name: space.free[name].accept(v) for name, v in trial["values"].items()}
-            scores = [(epoch, score) for epoch, score in trial["scores"]]
+            scores = [(float(epoch), float(score)) for epoch, score in trial["scores"]]
+            if trial["state"] not in _STATES or not scores:
+                raise ValueError(f"{trial['state']} with {len(scores)} scores")
             fitting.append(EarlierTrial(trial["origin"], trial["state"], values, scores))
-        return cls(fitting, stored["others"])
+        return cls(fitting, {str(why): int(n) for why, n in (stored["others"] or {}).items()})
 
     def best(self) -> Iterator[Mapping[str, Value]]:
         """The configuration of the best trial that completed, if any did."""

@@ -18,8 +18,8 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
 
+from search.agenda import Agenda
 from search.clock import epoch_text
-from search.ledger import Ledger
 from search.silence import Silence
 from search.tables import duration
 from search.team import MeetingError
@@ -29,6 +29,7 @@ _log = logging.getLogger("ablatune")
 
 RESTARTS = 2  # of a trial, with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
+_GONE = "its worker process is gone (killed, crashed or cut off)"
 
 
 @contextmanager
@@ -54,9 +55,9 @@ def every_loss_counts() -> Iterator[None]:
 class Faults(Unsaved, Callback):  # type: ignore[misc]
     """Tune's callback that tells of workers' ends, and ends those that hang."""
 
-    def __init__(self, ledger: Ledger, tell: Callable[[str], None]) -> None:
-        self._ledger, self._tell = ledger, tell
-        hours = ledger.study.resources.silence
+    def __init__(self, agenda: Agenda, tell: Callable[[str], None]) -> None:
+        self._agenda, self._tell = agenda, tell
+        hours = agenda.study.resources.silence
         self._silence = Silence(self._sign, None if hours is None else hours * 3600)
         self._checked = time.monotonic()
         self._hung: dict[str, float] = {}  # seconds of silence, of trials whose worker was ended
@@ -82,10 +83,10 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours, failures = trial.config["id"], trial.run_metadata.num_failures
-        epoch = self._ledger.records[ours].epoch
+        epoch = self._agenda.records[ours].epoch
         start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
         self._tell(
-            f"Trial {ours}: {self._ends.pop(ours)}; it goes on from {start} "
+            f"Trial {ours}: {self._ends.pop(ours, _GONE)}; it goes on from {start} "
             f"(restart {failures} of at most {RESTARTS} in a row)."
         )
 
@@ -104,7 +105,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
 
     def reason(self, trial: str) -> str:
         """Why a trial is not started anew."""
-        return f"{self._ends.pop(trial)}, {RESTARTS + 1} times in a row"
+        return f"{self._ends.pop(trial, _GONE)}, {RESTARTS + 1} times in a row"
 
     def end(self, trial: str) -> None:
         """A trial has ended."""
@@ -123,7 +124,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
     def _sign(self, trial: str) -> object:
         """Changes with every sign of life: see `search.interruption.Pulse`."""
         try:
-            return self._ledger.folder.trial(trial).log.stat().st_mtime_ns
+            return self._agenda.folder.trial(trial).log.stat().st_mtime_ns
         except OSError:
             return None
 
@@ -139,4 +140,4 @@ def _described(error: str) -> str:
         return "its node ran out of memory, and its worker process was ended"
     if MeetingError.__name__ in error:
         return "its processes did not find each other"
-    return "its worker process is gone (killed, crashed or cut off)"
+    return _GONE

@@ -7,18 +7,25 @@ Who writes them holds the study's folder: no lock file is needed, and no reading
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import logging
+import os
 import weakref
 from bisect import bisect_left, insort
 from collections.abc import Container, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from model import append_whole
+from search.journal_lines import read_lines
+
+_log = logging.getLogger("ablatune")
 
 _BEST = 25  # as many as TPE ever takes for the good ones
 _LATEST = 250
@@ -135,24 +142,57 @@ def _standing(trial: FrozenTrial) -> _Standing:
 
 class _Writer(BaseJournalBackend):
     """Appends each line with one write and keeps it until it is asked for: a line is in the file,
-    whatever becomes of this process, before anything follows from it."""
+    whatever becomes of this process, before anything follows from it.
+
+    What others append meanwhile (a note in Optuna's dashboard, a slip of the hand) is taken up
+    where it is a good line, and else cut before anything is written behind it.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._stored = JournalFileBackend(str(file))
+        self._path = file
         self._file = file.open("ab", buffering=0)
         weakref.finalize(self, self._file.close)
-        self._pending: list[dict[str, Any]] | None = None  # None before the file has been read
+        content = file.read_bytes()
+        found = read_lines(content)
+        if b"".join(found.lines) != content:
+            raise RuntimeError("a journal is mended before it is written to")
+        self._end, self._known = len(content), found.known
+        self._unread: list[dict[str, Any]] = found.logs
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        if self._pending is None:
-            self._pending = []
-            return self._stored.read_logs(log_number_from)
-        unread, self._pending = self._pending, []
+        unread, self._unread = self._unread, []
         return unread
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if self._pending is None:
-            raise RuntimeError("a journal is read before it is written to")
-        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        append_whole(self._file, "".join(lines).encode())
-        self._pending += map(json.loads, lines)
+        self._take_up_others()
+        self._append([json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs])
+
+    def _append(self, lines: list[bytes]) -> None:
+        content = b"".join(lines)
+        append_whole(self._file, content)
+        self._end += len(content)
+        for line in lines:
+            log = json.loads(line)
+            self._known.note(log, line)
+            self._unread.append(log)
+
+    def _take_up_others(self) -> None:
+        size, there = os.fstat(self._file.fileno()), None
+        with suppress(OSError):
+            there = self._path.stat().st_ino
+        if there != size.st_ino or size.st_size < self._end:
+            why = "it was replaced or cut while the search ran"
+            raise OSError(errno.ESTALE, why, str(self._path))
+        if size.st_size == self._end:
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._end)
+            content = file.read()
+        found = read_lines(content, copy.deepcopy(self._known))
+        if b"".join(found.lines) != content:
+            cut = self._path.with_name(f"{self._path.name}.cut")
+            with cut.open("ab") as file:
+                file.write(content)
+            _log.warning("%s: what is no line of it was cut from its end; see %s", self._path, cut)
+        os.truncate(self._path, self._end)
+        self._append(found.lines)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 
-from search.records import Record
+from search.records import Record, Standing, standing
 from search.study_folder import StudyFolder
 
 
 class KeptWeights:
     """The checkpoints of a study's best trials that have ended; those of the others are removed.
 
-    The best completed; of the others they got furthest. Among equals they had the highest score at
-    any time.
+    Which are best is what tables and report say too, `search.records.standing`, so that the trial
+    that is called best has its weights: those of its own best epoch.
     """
 
     def __init__(self, folder: StudyFolder, keep: int, records: Iterable[Record]) -> None:
         self._folder, self._keep = folder, keep
-        self._ranked: list[tuple[bool, float, float, int, str]] = []  # the best last
+        self._ranked: list[tuple[Standing, int, str]] = []  # the best last
         for record in records:
             self.add(record)
 
@@ -26,10 +26,7 @@ class KeptWeights:
         """Take up a trial that has ended; one that failed keeps what it has."""
         if record.state not in ("completed", "stopped"):
             return
-        completed = record.state == "completed"
-        epoch = 0.0 if completed else record.epoch
-        score = record.best_score or 0.0
-        insort(self._ranked, (completed, epoch, score, -int(record.id), record.id))
+        insort(self._ranked, (standing(record), -int(record.id), record.id))
         if len(self._ranked) > self._keep:
             *_, worst = self._ranked.pop(0)
             for file in self._folder.trial(worst).checkpoint.glob("*"):

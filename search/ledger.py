@@ -7,14 +7,16 @@ epoch. The rungs are rebuilt from the same values, so that a study that goes on 
 have.
 
 A trial is handed out for a stretch of work: all of it, or, under promotion, as far as the next
-rung, where it pauses until it is promoted and handed out again.
+rung, where it pauses until it is promoted and handed out again. Where it stands is one value, its
+`search.open_trial.Stage`.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections import deque
+from collections.abc import Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -22,10 +24,10 @@ from optuna.trial import FrozenTrial, TrialState
 from model import has_stalled
 from search.budget import Ending, used_up
 from search.clock import Clock
-from search.distributions import suggest
 from search.earlier import Earlier
 from search.journal import SearchJournal
 from search.meter import Meter
+from search.open_trial import OpenTrial
 from search.proposals import Proposals
 from search.records import (
     FAILURE,
@@ -44,6 +46,8 @@ from search.study_folder import StudyFolder
 from search.tally import Tally
 from spaces import StudyFile
 
+_log = logging.getLogger("ablatune")
+
 # Optuna's user attribute of a trial that was promoted: how many trials had been started before,
 # and how many promotions there had been.
 _PROMOTED = "promoted"
@@ -53,15 +57,19 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Ledger:
-    """`records` holds every trial that was started, by its id; `tally` what is told of them all;
-    `earlier` what was taken over from other studies."""
+    """The `search.agenda.Agenda` of a search.
+
+    `records` holds every trial that was started, by its id; `tally` what is told of them all;
+    `earlier` what was taken over from other studies.
+    """
 
     def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
         self.study, self.folder = study, folder
         self.rungs = Rungs.of(study)
         self._pauses = study.search.scheduler == "promotion"
         self._clock = Clock.meeting(study.search.grace_epochs)
-        mend_journal(folder.journal)
+        self.mended = mend_journal(folder.journal)
+        """What the user should know of a journal that had been damaged."""
         self._journal = storage = SearchJournal(folder.journal)
         # A folder's own study.toml may go on with it, and so may a file with another name.
         known = study_name(storage)
@@ -78,25 +86,30 @@ class Ledger:
         self.records: dict[str, Record] = {}
         self.trials = study.trials
         self.meter = Meter(folder.spent, study.resources.price)
-        self._handles: dict[str, optuna.Trial] = {}  # of the trials that have not ended
-        self._stopped: set[str] = set()
-        self._pausing: dict[str, float] = {}  # epochs by trials that are to pause there
-        self._paused: dict[str, float] = {}
+        self._open: dict[str, OpenTrial] = {}  # unfinished ones as they were handed out
         self._promotions = 0
-        self._unfinished: deque[str] = deque()
         self._restore()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was put right in the journal, and what was taken over."""
+        earlier = self.earlier.describe() if self.study.search.start_from else None
+        return [note for note in (self.mended, earlier) if note]
 
     def next(self) -> Record | None:
         """A trial to run: one that an earlier search left unfinished, else the paused one that is
         to be promoted, else a new one; None while there is none: a budget is used up, see
         `search.budget`. Where nothing runs then, the study has come to its end: see `close`."""
-        if self._unfinished:
-            return self.records[self._unfinished.popleft()]
+        for trial in self._open.values():
+            if trial.stage == "unfinished":
+                trial.enter("handed out")
+                return trial.record
         if self._out_of_budget():
             return None
-        promoted = self.rungs.promotable(self._paused)
+        paused = self._paused()
+        promoted = self.rungs.promotable(paused) if paused else None
         if promoted is None and self.ending() is not None:
-            promoted = self._left_alone()
+            promoted = self._left_alone(paused)
             if promoted is None:
                 return None
         return self._new() if promoted is None else self._promote(promoted)
@@ -104,87 +117,106 @@ class Ledger:
     def close(self) -> list[Record]:
         """Where `next` gives None and nothing runs, the paused trials will not go on any more:
         they count as stopped from here."""
-        ended = [self._end(self.records[trial], TrialState.PRUNED) for trial in self._paused]
-        self._paused.clear()
-        return ended
+        return [self._end(self.records[trial], TrialState.PRUNED) for trial in self._paused()]
+
+    def _paused(self) -> dict[str, float]:
+        """The rungs at which trials are paused."""
+        if not self._pauses:
+            return {}
+        return {
+            name: trial.pauses_at
+            for name, trial in self._open.items()
+            if trial.stage == "paused" and trial.pauses_at is not None
+        }
 
     def _new(self) -> Record:
         trial, values = self._proposals.next(len(self.records))
         record = Record(trial_id(trial.number), values, "waiting")
-        self.records[record.id], self._handles[record.id] = record, trial
+        if aside := self.folder.set_aside(record.id):
+            _log.warning(
+                "trial %s: its folder was of a trial that the journal does not know; see %s",
+                record.id,
+                aside,
+            )
+        self.records[record.id] = record
+        self._open[record.id] = OpenTrial(record, trial, "handed out")
         self.tally.add(record)
         return record
 
-    def _promote(self, trial: str) -> Record:
-        handle, record = self._handles[trial], self.records[trial]
-        handle.set_user_attr(_PROMOTED, [len(self.records), self._promotions])
-        handle.set_user_attr(PAUSED, None)
+    def _promote(self, name: str) -> Record:
+        trial = self._open[name]
+        trial.handle.set_user_attr(_PROMOTED, [len(self.records), self._promotions])
+        trial.handle.set_user_attr(PAUSED, None)
         self._promotions += 1
-        del self._paused[trial]
-        record.state = "waiting"
-        return record
+        trial.enter("handed out")
+        return trial.record
 
-    def _left_alone(self) -> str | None:
+    def _left_alone(self, paused: dict[str, float]) -> str | None:
         """A few trials leave the upper rungs with too few values to promote any. Where nothing
         else is left to do and none has completed, the one that got furthest goes on to the end."""
-        if len(self.tally.open) > len(self._paused) or self.tally.counts["completed"]:
+        if len(self._open) > len(paused) or self.tally.counts["completed"]:
             return None
-        return self.rungs.leader(self._paused)
+        return self.rungs.leader(paused)
 
     def start(self, trial: str) -> None:
-        """A worker has begun with a trial."""
-        record = self.records[trial]
-        record.state = "running"
+        """A worker has begun with a trial, or begun anew; what was decided of it stands."""
+        known = self._open[trial]
+        if not known.is_decided:
+            known.enter("running")
+        record = known.record
         record.started = record.started or time.time()
 
     def report(self, trial: str, epoch: float, score: float) -> bool:
         """Keep an epoch's score; whether the trial goes on. That is decided once, when the score
         arrives: an epoch told before changes nothing."""
-        record, handle = self.records[trial], self._handles[trial]
+        known = self._open[trial]
+        record, handle = known.record, known.handle
         if epoch not in record.scores:
             record.scores[epoch] = score
             self.rungs.record(trial, epoch, score)
             if not self._pauses and not self.rungs.goes_on(trial, epoch):
-                self._stopped.add(trial)
+                known.enter("stopping")
                 handle.set_user_attr(STOPPED, epoch)
             elif self._is_to_pause(record):
-                self._pausing[trial] = epoch
+                known.enter("pausing", epoch)
                 handle.set_user_attr(PAUSED, epoch)
             step = self._clock.step(epoch)
             handle.report(score, step)
             if self._pauses and epoch in self.rungs.levels:
                 self._journal.show_as_stopped(handle._trial_id, step)
-        return trial not in self._stopped and trial not in self._pausing
+        return not known.is_decided
 
     def _is_to_pause(self, record: Record) -> bool:
         """At each rung, but where the worker that gets free would go on with this same trial."""
         if not self._pauses or record.epoch not in self.rungs.levels or self._is_complete(record):
             return False
-        paused = {**self._paused, record.id: record.epoch}
+        paused = {**self._paused(), record.id: record.epoch}
         return self._out_of_budget() or self.rungs.promotable(paused) != record.id
 
     def end(self, trial: str, failure: str | None = None) -> Record:
         """A trial's stretch of work ended: by failure, at its full budget or by its own early
         stopping, or because `report` said so. One that ended without any of these was interrupted,
         and is left for the next search."""
-        record = self.records[trial]
-        pauses_at = self._pausing.pop(trial, None)
+        known = self._open[trial]
+        record = known.record
         if failure is not None:
             record.failure = failure
-            self._handles[trial].set_user_attr(FAILURE, failure)
+            known.handle.set_user_attr(FAILURE, failure)
             return self._end(record, TrialState.FAIL)
         if self._is_complete(record):
             return self._end(record, TrialState.COMPLETE)
-        if trial in self._stopped:
+        if known.stage == "stopping":
             return self._end(record, TrialState.PRUNED)
-        if pauses_at is not None:
-            self._paused[trial] = pauses_at
-            record.state = "paused"
+        if known.stage == "pausing":
+            known.enter("paused", known.pauses_at)
+            self._open[trial] = self._open.pop(trial)  # The paused ones are in order of pausing.
         return record
 
     def _end(self, record: Record, state: TrialState) -> Record:
         values = [record.scores[record.epoch]] if state == TrialState.COMPLETE else None
-        self._journal.set_trial_state_values(self._handles.pop(record.id)._trial_id, state, values)
+        stored = self._open[record.id].handle._trial_id
+        self._journal.set_trial_state_values(stored, state, values)
+        del self._open[record.id]
         record.state, record.ended = STATES[state], time.time()
         self.tally.add(record)
         return record
@@ -209,46 +241,44 @@ class Ledger:
 
     def _restore(self) -> None:
         """Take over what the journal and the trials' own folders hold."""
+        left: list[FrozenTrial] = []
         for stored in self._journal.all_trials():
             if stored.state == TrialState.WAITING:
                 continue
             record = record_of(stored, self.study.space, self._clock)
             self.records[record.id] = record
-            if not stored.state.is_finished():
-                self._handles[record.id] = optuna.Trial(self._optuna, stored._trial_id)
-            if STOPPED in stored.user_attrs:
-                self._stopped.add(record.id)
+            if stored.state.is_finished():
+                self._proposals.had(record.values)
+            else:
+                left.append(stored)
+            if _PROMOTED in stored.user_attrs:
+                self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
         self.tally = Tally(self.records.values())
-        for stored in sorted(self._journal.all_trials(), key=_turn):
-            if _PROMOTED in stored.user_attrs:
-                self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
-            if trial_id(stored.number) not in self._handles:
-                continue
-            record = self.records[trial_id(stored.number)]
-            # The search may have ended before all its values were drawn; those stored stand.
-            self._optuna.sampler = self._proposals.sampler(stored.number)
-            record.values = suggest(self._handles[record.id], self.study.space)
-            if self._pauses and (rungs := record.scores.keys() & {*self.rungs.levels}):
-                self._journal.show_as_stopped(stored._trial_id, self._clock.step(max(rungs)))
-            if record.state == "paused" and stored.user_attrs[PAUSED] in record.scores:
-                self._paused[record.id] = stored.user_attrs[PAUSED]
-            else:
-                self._catch_up(record)
-        for record in self.records.values():
-            self._proposals.had(record.values)
+        for stored in sorted(left, key=_turn):
+            self._take_over(stored, optuna.Trial(self._optuna, stored._trial_id))
 
-    def _catch_up(self, record: Record) -> None:
-        """Epochs that a trial wrote down before its report arrived, and what follows from them."""
-        for row in self.folder.trial(record.id).read():
-            self.report(record.id, row["epoch"], row[f"score/{self.objective}"])
-        decided = record.id in self._stopped or record.id in self._pausing
-        if decided or self._is_complete(record):
+    def _take_over(self, stored: FrozenTrial, handle: optuna.Trial) -> None:
+        """A trial that has not ended."""
+        record = self.records[trial_id(stored.number)]
+        record.values = self._proposals.again(handle)
+        self._proposals.had(record.values)
+        known = self._open[record.id] = OpenTrial(record, handle, "unfinished")
+        if self._pauses and (rungs := record.scores.keys() & {*self.rungs.levels}):
+            self._journal.show_as_stopped(stored._trial_id, self._clock.step(max(rungs)))
+        pauses_at = stored.user_attrs.get(PAUSED)
+        if pauses_at is not None and pauses_at in record.scores:
+            known.enter("paused", pauses_at)
+            return
+        known.enter("stopping" if STOPPED in stored.user_attrs else "unfinished")
+        for row in self.folder.trial(record.id).read():  # Some may have been written, not reported.
+            epoch, score = row["epoch"], row.get(f"score/{self.objective}")
+            is_report = epoch == self._clock.epoch(self._clock.step(epoch))
+            if score is not None and is_report and epoch <= self.study.epochs:
+                self.report(record.id, epoch, score)
+        if known.stage != "unfinished" or self._is_complete(record):
             self.end(record.id)
-        else:
-            record.state = "waiting"
-            self._unfinished.append(record.id)
 
     @property
     def objective(self) -> str:

@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.agenda import Agenda
 from search.clock import epoch_text
-from search.ledger import Ledger
 from search.pace import Pace
 from search.records import Record, State
 from search.tables import duration, value_text
@@ -38,12 +38,12 @@ _STYLES: dict[State, str] = {
 
 
 class Progress:
-    """Counts, the best trial and the expected end, from the ledger's tally."""
+    """Counts, the best trial and the expected end, from an agenda's tally."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
         self._started = time.monotonic()
-        self._pace = Pace(ledger.study, ledger.folder)
+        self._pace = Pace(agenda.study, agenda.folder)
         self._predicted: float | None = None  # seconds left when it was predicted
         self._predicted_at = -math.inf
         self.waits_for: Callable[[], str | None] = lambda: None
@@ -51,12 +51,12 @@ class Progress:
 
     @property
     def tally(self) -> Tally:
-        return self._ledger.tally
+        return self._agenda.tally
 
     @property
     def full(self) -> int:
         """The epochs of all the study's trials without stopping."""
-        return self._ledger.trials * self._ledger.study.epochs
+        return self._agenda.trials * self._agenda.study.epochs
 
     @property
     def seconds(self) -> float:
@@ -64,13 +64,10 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Predicted now and then; in between it counts down."""
-        ledger, now = self._ledger, time.monotonic()
+        agenda, now = self._agenda, time.monotonic()
         if now - self._predicted_at >= _SECONDS_BETWEEN_PREDICTIONS:
             self._pace.take_up([*self.tally.open.values(), *self.tally.latest])
-            arrived = {
-                level: len(ledger.rungs.values.get(level, ())) for level in ledger.rungs.levels
-            }
-            found = self._pace.forecast(self.tally, ledger.meter.spent, arrived)
+            found = self._pace.forecast(self.tally, agenda.meter.spent)
             self._predicted = None if found is None else found.seconds
             self._predicted_at = now
         if self._predicted is None:
@@ -82,7 +79,7 @@ class Progress:
         counts = self.tally.counts
         states = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
         doing = states or self.waits_for() or "starting"
-        parts = [f"{self.tally.ended}/{self._ledger.trials} trials ({doing})"]
+        parts = [f"{self.tally.ended}/{self._agenda.trials} trials ({doing})"]
         parts.append(f"{epoch_text(self.tally.epochs)} of {self.full} epochs")
         best = self.tally.best
         if best is not None and best.last_score is not None:
@@ -96,11 +93,11 @@ class Progress:
 
 
 class LiveView(Unsaved, Callback):  # type: ignore[misc]
-    """Tune's callback that draws; it reads the ledger and keeps nothing."""
+    """Tune's callback that draws. It only looks: a search without it is the same search."""
 
-    def __init__(self, ledger: Ledger, quiet: bool = False) -> None:
-        self._ledger, self._quiet = ledger, quiet
-        self._progress = Progress(ledger)
+    def __init__(self, agenda: Agenda, quiet: bool = False) -> None:
+        self._agenda, self._quiet = agenda, quiet
+        self._progress = Progress(agenda)
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._last_line = 0.0
@@ -126,11 +123,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ledger.start(trial.config["id"])
-
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._ledger.meter.tick()
         now = time.monotonic()
         if self._live is not None:
             if now - self._last_line >= 0.25:
@@ -141,12 +134,12 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
             print(self._progress.summary(), file=sys.stderr, flush=True)
 
     def _draw(self) -> RenderableType:
-        progress, tally = self._progress, self._ledger.tally
+        progress, tally = self._progress, self._agenda.tally
         counts, done = tally.counts, tally.ended
         shown = [state for state in _STYLES if state != "paused" or counts[state]]
         head = Text.assemble(
-            (self._ledger.study.name, "bold"),
-            f"  {done}/{self._ledger.trials} trials  ",
+            (self._agenda.study.name, "bold"),
+            f"  {done}/{self._agenda.trials} trials  ",
             *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in shown],
         )
         left = progress.seconds_left()
@@ -157,20 +150,20 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
             f"{duration(progress.seconds)} so far, {ends}"
         )
         # The padding of nothing ends the bar's line, which it does not do itself.
-        bar = Padding(ProgressBar(total=self._ledger.trials, completed=done, width=None), 0)
-        return Group(head, bar, spent, _table(self._ledger))
+        bar = Padding(ProgressBar(total=self._agenda.trials, completed=done, width=None), 0)
+        return Group(head, bar, spent, _table(self._agenda))
 
 
-def _table(ledger: Ledger) -> Table:
+def _table(agenda: Agenda) -> Table:
     """The best trial, what runs, and the last ones that ended."""
-    best = ledger.tally.best
-    running = [r for r in ledger.tally.open.values() if r.state == "running"]
+    best = agenda.tally.best
+    running = [r for r in agenda.tally.open.values() if r.state == "running"]
     rows: list[Record] = []
-    for record in (best, *running, *reversed(ledger.tally.latest)):
+    for record in (best, *running, *reversed(agenda.tally.latest)):
         if record is not None and record not in rows:
             rows.append(record)
     table = Table(box=None, pad_edge=False, expand=True)
-    for column in ("trial", "state", "epoch", ledger.objective):
+    for column in ("trial", "state", "epoch", agenda.study.search.objective):
         table.add_column(column, no_wrap=True)
     table.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows[:_ROWS]:
@@ -178,7 +171,7 @@ def _table(ledger: Ledger) -> Table:
         style = "bold" if row is best else _STYLES.get(row.state, "")
         name = "best" if row is best else row.state
         values = " ".join(short(name, value) for name, value in row.values.items())
-        epoch = f"{epoch_text(row.epoch)}/{ledger.study.epochs}"
+        epoch = f"{epoch_text(row.epoch)}/{agenda.study.epochs}"
         table.add_row(row.id, name, epoch, score, values, style=style)
     return table
 

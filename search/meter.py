@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 _SECONDS_BETWEEN_WRITES = 10.0
@@ -24,10 +25,13 @@ class Spent:
 def read_spent(file: Path) -> Spent:
     """What is written there; nothing where there is no such file or it cannot be understood."""
     try:
-        return Spent(**json.loads(file.read_text(encoding="utf-8")))
+        found = Spent(**json.loads(file.read_text(encoding="utf-8")))
+        if not all(isinstance(v, int | float) and 0 <= v < math.inf for v in astuple(found)):
+            raise ValueError("no numbers from 0 on")
+        return found
     except FileNotFoundError:
         return Spent()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         _log.warning("cannot read %s (%s): hours and cost count from now", file, error)
         return Spent()
 
@@ -41,18 +45,16 @@ class Meter:
 
     def __init__(self, file: Path, price: float | None) -> None:
         self._file, self._price = file, price or 0.0
-        self._spent = read_spent(file)
+        self._counted_spent = read_spent(file)  # until then
         self._counted = self._written = time.monotonic()
         self._nodes = 1
 
     @property
     def spent(self) -> Spent:
         """All until now."""
-        now = time.monotonic()
-        seconds, self._counted = now - self._counted, now
+        seconds = time.monotonic() - self._counted
         cost = self._price * self._nodes * seconds / 3600
-        self._spent = Spent(self._spent.seconds + seconds, self._spent.cost + cost)
-        return self._spent
+        return Spent(self._counted_spent.seconds + seconds, self._counted_spent.cost + cost)
 
     def tick(self) -> None:
         """Once in ten seconds: count the nodes, and write down what was spent, so that a search
@@ -63,8 +65,9 @@ class Meter:
 
     def write(self) -> None:
         """Write it down, beside and renamed; where that fails now, it will do the next time."""
-        spent = self.spent
-        self._written = self._counted
+        now = time.monotonic()
+        spent = self._counted_spent = self.spent
+        self._written = self._counted = now
         unfinished = self._file.with_suffix(".unfinished")
         try:
             unfinished.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")

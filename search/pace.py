@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,14 +16,13 @@ from search.meter import Spent
 from search.records import Record
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
-from search.tally import ENDED, Tally
+from search.tally import ENDED, Place, Tally
 from spaces import Config, StudyFile
 
 _LAYERS = 12  # only the share of them that is trained counts
 _LATEST = 200  # trials that are looked at where a study has many
 _REPETITIONS = 9
 _TIMES = {"seconds", "examples_per_second"}
-_GOING_ON = ("waiting", "running")
 
 
 class Pace:
@@ -46,27 +46,28 @@ class Pace:
             self._take_up(record)
         self._ended.update(record.id for record in new if record.state in ENDED)
 
-    def forecast(self, tally: Tally, spent: Spent, arrived: Mapping[float, int]) -> Forecast | None:
-        """From now to the end of the last trial; None before anything was measured.
-
-        `arrived` says how many trials have reached each rung.
-        """
+    def forecast(self, tally: Tally, spent: Spent) -> Forecast | None:
+        """From now to the end of the last trial; None before anything was measured."""
         if not self._costs.known:
             return None
         search, rungs = self._study.search, Rungs.of(self._study)
-        to_come = self._study.trials - tally.ended - len(tally.open)
-        if used_up(self._study, tally, spent) is not None:
-            to_come = 0
+        ending = used_up(self._study, tally, spent)
+        to_come = self._study.trials - tally.ended - len(tally.open) if ending is None else 0
+        # Trials that are used up leave the paused ones to go on with; what else is leaves nothing.
+        is_over = ending is not None and ending.budget != "trials"
         epochs = math.inf if search.total_epochs is None else search.total_epochs - tally.epochs
+        reached = {level: tally.reached(level) for level in rungs.levels}
         ahead = Ahead(
             slots=max(1, tally.counts["running"]),
             trials=max(0, to_come),
             epochs=self._study.epochs,
             levels=rungs.levels,
             reduction_factor=rungs.reduction_factor,
-            begun=[self._begun(r) for r in tally.open.values() if r.state in _GOING_ON],
-            arrived=arrived,
-            seconds=self._seconds_left(spent),
+            promotes=search.scheduler == "promotion",
+            completed=bool(tally.counts["completed"]),
+            begun=[self._begun(record, reached) for record in tally.open.values()],
+            arrived={level: len(places) for level, places in reached.items()},
+            seconds=0.0 if is_over else self._seconds_left(spent),
             total_epochs=epochs,
         )
         courses = [self._costs.course(config) for config in self._configs]
@@ -94,7 +95,9 @@ class Pace:
             if before <= known or not row.keys() >= _TIMES:
                 continue
             training = seconds = row["seconds"]
-            if config.sampling != "sequential":  # else the number of examples is not known here
+            if not row["examples_per_second"]:  # It fell on the same update as the one before.
+                epochs = training = 0.0
+            elif config.sampling != "sequential":  # else how many examples is not known here
                 training = min(seconds, epochs * examples / row["examples_per_second"])
             self._costs.add(config, epochs, training, seconds - training)
         if not known:
@@ -105,8 +108,12 @@ class Pace:
         if beside > 0:  # else it was interrupted, and some of the rows are of the time before
             self._costs.add_overhead(beside / len(rows))
 
-    def _begun(self, record: Record) -> Begun:
+    def _begun(self, record: Record, reached: Mapping[float, list[Place]]) -> Begun:
         course = self._costs.course(self._study.space.config(record.values))
+        if record.state == "paused" and (rungs := reached.keys() & record.scores.keys()):
+            level = max(rungs)
+            place = bisect_left(reached[level], (-record.scores[level], record.id))
+            return Begun(course, level, place=place)
         if record.state != "running":
             return Begun(course, record.epoch)
         folder = self._folder.trial(record.id)

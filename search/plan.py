@@ -161,6 +161,7 @@ def _ahead(study: StudyFile, slots: int, around: float, nodes: int) -> Ahead:
         study.epochs,
         rungs.levels,
         rungs.reduction_factor,
+        promotes=search.scheduler == "promotion",
         seconds=max(seconds, 0.0),
         total_epochs=math.inf if search.total_epochs is None else search.total_epochs,
     )

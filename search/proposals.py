@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 
@@ -57,6 +58,16 @@ class Proposals:
         self.had(values)
         return trial, values
 
+    def again(self, trial: optuna.Trial) -> dict[str, Value]:
+        """The values of a trial that was proposed before; where the search ended before all of them
+        were stored, what they would have been."""
+        self._optuna.sampler = sampler = self.sampler(trial.number)
+        frozen = self._journal.get_trial(trial._trial_id)
+        is_enqueued = "fixed_params" in frozen.system_attrs
+        if is_enqueued or _is_whole(self._study.space, frozen.params):
+            return suggest(trial, self._study.space)
+        return self._new(trial, sampler)
+
     def had(self, values: Mapping[str, Value]) -> None:
         """A trial has these values, so that no other one is to."""
         self._had.add(_text(values))
@@ -110,6 +121,14 @@ class Proposals:
 
     def _is_new(self, draft: _Draft) -> bool:
         return _text(draft.values) not in self._had
+
+
+def _is_whole(space: Space, parameters: Mapping[str, Value]) -> bool:
+    """Whether these are all that a point needs."""
+    with suppress(KeyError):
+        draw(space, lambda name, _: parameters[name])
+        return True
+    return False
 
 
 class _Draft:

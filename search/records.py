@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from search.clock import Clock
 from search.distributions import values_of
+from search.journal_lines import JournalLines, ReadJournal, read_file
 from spaces import Space, UserError, Value
+
+_log = logging.getLogger("ablatune")
 
 State: TypeAlias = Literal["waiting", "running", "paused", "completed", "stopped", "failed"]
 
@@ -74,20 +79,68 @@ def trial_id(number: int) -> str:
 
 
 def open_journal(file: Path) -> JournalStorage:
-    # Optuna's lock is a link to the path as given, and must lead there from the file's folder.
-    return JournalStorage(JournalFileBackend(str(file.absolute())))
+    """A journal for one who only reads it, as far as it is good; what is not is told in the log.
+
+    Raises:
+        UserError: if it cannot be read at all.
+    """
+    found = read_file(file)
+    if not found.is_whole:
+        _log.warning("%s", found.sentence(file))
+    return JournalStorage(ReadJournal(found))
 
 
-def mend_journal(file: Path) -> None:
-    """Remove what a search that was killed in the middle of writing left behind: its lock, and
-    half a line, after which nothing could be read. Only for who holds the study's folder."""
+def mend_journal(file: Path) -> str | None:
+    """Put right what a search that was killed, a machine that went down, or a hand from outside
+    left in a journal, so that it can be written to. Only for who holds the study's folder.
+
+    Half a last line and a lock, which a killed search leaves, just go. Of all else that is cut the
+    file as it was stays beside it; a sentence says so, None where there was nothing to tell.
+
+    Raises:
+        UserError: if good lines stand behind a damage that does not let them be relied on.
+    """
     Path(f"{file}.lock").unlink(missing_ok=True)
     if not file.exists():
-        return
-    content = file.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(file, whole)
+        return None
+    found = read_file(file)
+    good = b"".join(found.lines)
+    if found.is_whole:
+        if good != file.read_bytes():
+            _replace(file, good)
+        return None
+    if found.ends_early:
+        raise UserError(f"{found.sentence(file)} {_how_to_go_on(file, found)}")
+    copy = _beside(file)
+    copy.write_bytes(file.read_bytes())
+    _replace(file, good)
+    return f"{found.sentence(file)} The file as it was: {copy}."
+
+
+def _how_to_go_on(file: Path, found: JournalLines) -> str:
+    lost = found.lost[0].line
+    if lost == 1:
+        return "Restore the file, or remove it to have the study begin anew."
+    return (
+        f"Put that line right, or restore the file; to go on with what stands before it: "
+        f"head -n {lost - 1} {file} > {file}.good && mv {file}.good {file}"
+    )
+
+
+def _beside(file: Path) -> Path:
+    """A name of its own for a copy of a damaged file."""
+    names = (f"{file.name}.damaged{f'-{n}' if n > 1 else ''}" for n in count(1))
+    return next(path for path in map(file.with_name, names) if not path.exists())
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Written beside, on the disk for certain, and renamed."""
+    unfinished = file.with_suffix(".unfinished")
+    with unfinished.open("wb") as written:
+        written.write(content)
+        written.flush()
+        os.fsync(written.fileno())
+    unfinished.replace(file)
 
 
 def study_name(storage: JournalStorage) -> str | None:
@@ -128,14 +181,44 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     return [record_of(t, space, clock) for t in trials if t.state != TrialState.WAITING]
 
 
-def best_record(records: Sequence[Record]) -> Record | None:
-    """The best trial: of those that completed, the highest last score; before any has, of those
-    that got furthest. Scores of different epochs are never compared, but where the configurations
-    themselves say how long they train."""
-    scored = [record for record in records if record.scores and record.state != "failed"]
-    if not scored:
-        return None
-    completed = [record for record in scored if record.state == "completed"]
-    furthest = max(record.epoch for record in scored)
-    peers = completed or [record for record in scored if record.epoch == furthest]
-    return max(peers, key=lambda record: record.scores[record.epoch])
+Standing: TypeAlias = tuple[bool, bool, float, float]
+
+
+def standing(record: Record) -> Standing:
+    """What "best" means, the higher the better, wherever trials are ranked: in tables, report and
+    status, and by which of them keep their weights.
+
+    A completed trial is as good as its last score, what it had come to when its whole budget was
+    spent. Its best epoch does not count: that is the luckiest of its evaluations, and who was
+    evaluated more often was lucky more often. The others come after all completed ones, and of them
+    only equals are compared: by how far they got, and by the score there. Failed ones are last.
+
+    Which of a trial's epochs is used is another question: the weights that it keeps are of its
+    own best epoch, as early stopping has it.
+    """
+    score = record.last_score
+    if score is None or math.isnan(score):
+        return False, record.state != "failed", 0.0, -math.inf
+    completed = record.state == "completed"
+    return completed, record.state != "failed", 0.0 if completed else record.epoch, score
+
+
+def ranked(records: Iterable[Record]) -> list[Record]:
+    """The best first, see `standing`; of equals the one that was handed out first."""
+    return sorted(sorted(records, key=_number), key=standing, reverse=True)
+
+
+def best_record(records: Iterable[Record]) -> Record | None:
+    """The first of those `ranked` that have a score and did not fail, None where there is none."""
+    best = max(sorted(records, key=_number), key=standing, default=None)
+    return None if best is None or not _can_be_best(best) else best
+
+
+def _can_be_best(record: Record) -> bool:
+    _, has_not_failed, _, score = standing(record)
+    return has_not_failed and score > -math.inf
+
+
+def _number(record: Record) -> tuple[int, str]:
+    """Orders ids of any length as the numbers that they are."""
+    return len(record.id), record.id

@@ -23,10 +23,10 @@ from search.effects import (
     describe_sampler,
     level_means,
 )
-from search.records import Record, best_record
+from search.records import Record, best_record, ranked
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
-from search.tables import cells, columns, ranked, score_text, value_text
+from search.tables import cells, columns, score_text, value_text
 from spaces import EMBEDDED, TASKS, StudyFile, UserError, Value, factors, toml_text
 
 _SCORES = (*TASKS, "mean")

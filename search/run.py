@@ -7,20 +7,32 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from logging.handlers import WatchedFileHandler
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import ray
 from ray import tune
 from ray.exceptions import RayError
 
-from model import FP32, LAST, Setting, TrialFolder, in_precision, load_material, usable_cpus
+from model import (
+    FP32,
+    LAST,
+    Material,
+    Setting,
+    TrialFolder,
+    in_precision,
+    load_material,
+    train,
+    usable_cpus,
+)
+from search.agenda import Agenda
 from search.clock import epoch_text
 from search.disk import disk_sentence
 from search.faults import RESTARTS, Faults, every_loss_counts
+from search.harmless import Harmless
 from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
@@ -38,28 +50,68 @@ from search.room import Room, nodes, watched
 from search.signals import handling, terminate
 from search.study_folder import StudyFolder
 from search.tensorboard import end_run, write_experiment
-from search.tune_adapters import LedgerScheduler, LedgerSearcher, Silent, one_snapshot
+from search.tune_adapters import (
+    Bookkeeping,
+    Hooks,
+    LedgerScheduler,
+    LedgerSearcher,
+    Silent,
+    one_snapshot,
+)
 from search.worker_environment import WORKER_ENVIRONMENT
 from search.worker_imports import OwnImports
 from spaces import TASKS, ResourceSettings, StudyFile, UserError
 
 _log = logging.getLogger("ablatune")
+_VIEW = "The live view"
+
+
+A = TypeVar("A", bound=Agenda)
+
+
+@overload
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+) -> Ledger: ...
+
+
+@overload
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+    *,
+    agenda: Callable[[StudyFile, StudyFolder], A],
+) -> A: ...
 
 
 def run(
-    study: StudyFile, folder: StudyFolder, address: str = "local", quiet: bool = False
-) -> Ledger:
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = "local",
+    quiet: bool = False,
+    training: Callable[..., object] = train,
+    agenda: Callable[[StudyFile, StudyFolder], Agenda] = Ledger,
+) -> Agenda:
     """Run a study, or the rest of one, into its folder.
 
     Args:
         study: what to run; a study that the folder holds already must be the same.
         folder: where everything is written, reachable under this path from every node.
         address: "local" starts Ray on this machine, "auto" joins the cluster of this machine,
-            else the address of a cluster's head.
+            else the address of a cluster's head. Where Ray is up in this process, it is used.
         quiet: show no progress.
+        training: what trains a trial, called as `model.train` is.
+        agenda: makes of both what decides which trials there are: a search's ledger, or another.
 
     Returns:
-        The ledger with the records of all trials.
+        The agenda, with the records of all trials.
 
     Raises:
         UserError: if something in the study, the data or the encoder is not right.
@@ -71,78 +123,94 @@ def run(
         joined = None if ray.is_initialized() else look_for(address)
         stack.enter_context(folder.locked())
         folder.check(study)
-        with _log_to(folder):
-            _log.info("study %s: %s", study.name, study.tables())
-            _say("Reading the data and the encoder ...", quiet)
-            material = load_material(study)
-            _log.info("read data and encoder")
-            for row in material.skipped:
-                _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
-            if material.skipped:
-                _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
-            precision = folder.precision(study)
-            setting = Setting.of(study, material, precision or FP32)
-            folder.check_content(setting)  # Ray takes seconds to start.
-            with _cluster(joined):
-                _log.info("Ray is up")
-                if joined is not None and joined.is_of_a_program:
-                    _tell_whose(joined, quiet)
-                _claim(study.resources)  # refuses what has no place, before anything is measured
-                if precision is None:
-                    precision = precision_on_cluster(study, material)
-                    _log.info("precision: %s is the faster one here", precision)
-                for told in folder.open(study, setting.computed_in(precision, _device(study))):
-                    _log.warning("%s", told)
-                    _say(told, quiet)
-                ledger = Ledger(study, folder)
-                if study.search.start_from:
-                    _log.info("%s", ledger.earlier.describe())
-                    _say(ledger.earlier.describe(), quiet)
-                write_experiment(
-                    folder.trials,
-                    study.space.free,
-                    [f"score/{name}" for name in ("mean", *TASKS)],
-                )
-                # Ray gives every worker a working folder of its own.
-                there = StudyFolder(folder.path.absolute())
-                trials = in_precision(study, precision)
-                _search(ledger, Shared(trials, there, material.corpus, material.encoder), quiet)
-            return ledger
+        stack.enter_context(_log_to(folder))
+        _log.info("study %s: %s", study.name, study.tables())
+        material = _material(study, folder, quiet)
+        precision = folder.precision(study)
+        setting = Setting.of(study, material, precision or FP32)
+        folder.check_content(setting)  # Ray takes seconds to start.
+        stack.enter_context(_cluster(joined))
+        _log.info("Ray is up")
+        if joined is not None and joined.is_of_a_program:
+            _note(_whose(joined), quiet)
+        claim = _claim(study.resources)
+        if precision is None:
+            precision = precision_on_cluster(study, material)
+            _log.info("precision: %s is the faster one here", precision)
+        for note in folder.open(
+            study, setting.computed_in(precision, "GPU" if claim.gpus else "CPU")
+        ):
+            _note(note, quiet)
+        made = agenda(study, folder)
+        for note in made.notes:
+            _note(note, quiet)
+        write_experiment(
+            folder.trials, study.space.free, [f"score/{name}" for name in ("mean", *TASKS)]
+        )
+        # Ray gives every worker a working folder of its own.
+        there = StudyFolder(folder.path.absolute())
+        trials = in_precision(study, precision)
+        shared = Shared(trials, there, material.corpus, material.encoder, training)
+        _drive(made, shared, claim, quiet)
+        return made
 
 
-def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
-    study = ledger.study
-    view = LiveView(ledger, quiet)
+def _material(study: StudyFile, folder: StudyFolder, quiet: bool) -> Material:
+    """Data and encoder; the rows that are not usable are in the log."""
+    _say("Reading the data and the encoder ...", quiet)
+    material = load_material(study)
+    _log.info("read data and encoder")
+    for row in material.skipped:
+        _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
+    if material.skipped:
+        _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
+    return material
+
+
+def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
+    """Have Ray Tune train an agenda's trials until it is at its end."""
+    study = agenda.study
+    view, harmless = LiveView(agenda, quiet), Harmless()
 
     def tell(text: str) -> None:
         _log.warning("%s", text)
-        view.say(text)
+        with harmless(_VIEW):
+            view.say(text)
 
-    kept = KeptWeights(ledger.folder, study.search.keep, ledger.records.values())
+    kept = KeptWeights(agenda.folder, study.search.keep, agenda.records.values())
 
     def ended(record: Record) -> None:
         _log.info("trial %s: %s at epoch %s", record.id, record.state, epoch_text(record.epoch))
         if record.failure:
             tell(f"Trial {record.id} failed: {record.failure}.")
         if record.ended is not None:
-            _close(ledger.folder.trial(record.id), record)
+            _close(agenda.folder.trial(record.id), record, harmless)
             kept.add(record)
 
-    for record in ledger.records.values():  # An earlier search may not have come to it.
-        if record.ended is not None and ledger.folder.trial(record.id).is_open:
-            _close(ledger.folder.trial(record.id), record)
-    faults = Faults(ledger, tell)
-    interruption = Interruption(EndRequest(ledger.folder.end_request), tell)
-    claim = _claim(study.resources)
+    for record in agenda.records.values():  # An earlier search may not have come to it.
+        if record.ended is not None and agenda.folder.trial(record.id).is_open:
+            _close(agenda.folder.trial(record.id), record, harmless)
+    faults = Faults(agenda, tell)
+    interruption = Interruption(EndRequest(agenda.folder.end_request), tell)
+    searcher = LedgerSearcher(agenda, ended, faults, interruption)
+    trainable = tune.with_resources(
+        partial(run_trial, shared=ray.put(shared)),
+        tune.PlacementGroupFactory([claim.bundle] * claim.processes),
+    )
     room = Room(claim, tell)
-    searcher = LedgerSearcher(ledger, ended, faults, interruption)
-    trainable = tune.with_resources(partial(run_trial, shared=ray.put(shared)), _bundles(claim))
+    callbacks = {
+        "The bookkeeping": Bookkeeping(agenda),
+        _VIEW: view,
+        "The watch over workers": faults,
+        "The watch over room": room,
+        "The interruption": interruption,
+    }
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(ledger, faults, interruption, tell),
+                scheduler=LedgerScheduler(agenda, faults, interruption, tell, harmless),
                 num_samples=-1,
                 reuse_actors=True,
             ),
@@ -150,12 +218,13 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[view, faults, room, interruption, Silent()],
+                callbacks=[Hooks(callbacks, harmless), Silent()],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
         )
-        view.start(lambda: room.waits_for)
+        with harmless(_VIEW):
+            view.start(lambda: room.waits_for)
         try:
             with one_snapshot(), every_loss_counts(), watched(room), interruption.listening():
                 tuner.fit()
@@ -163,26 +232,24 @@ def _search(ledger: Ledger, shared: Shared, quiet: bool) -> None:
             _log.warning("interrupted twice: ended at once")
             raise
         finally:
-            view.stop()
-            ledger.meter.write()
+            with harmless(_VIEW):
+                view.stop()
+            agenda.meter.write()
     if interruption.broken is not None:
         _log.error("%s", disk_sentence(interruption.broken))
         raise interruption.broken
     if interruption.asked:
         _log.info("interrupted; the same command goes on from here")
         raise KeyboardInterrupt
-    if (ending := ledger.ending()) is not None:
+    if (ending := agenda.ending()) is not None:
         _log.info("%s", ending.sentence(0))
 
 
-def _close(folder: TrialFolder, record: Record) -> None:
+def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
     """What is left to do in the folder of a trial that has ended; `last.pt` goes last of all."""
-    end_run(folder.path, record.state)
+    with harmless("TensorBoard's end of a trial", but=OSError):
+        end_run(folder.path, record.state)
     (folder.checkpoint / LAST).unlink(missing_ok=True)
-
-
-def _device(study: StudyFile) -> str:
-    return "GPU" if claim_on(study.resources, nodes()).gpus else "CPU"
 
 
 def _claim(resources: ResourceSettings) -> Claim:
@@ -192,10 +259,6 @@ def _claim(resources: ResourceSettings) -> Claim:
     if (why_not := claim.refuse(there)) is not None:
         raise UserError(why_not)
     return claim
-
-
-def _bundles(claim: Claim) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([claim.bundle] * claim.processes)
 
 
 @contextmanager
@@ -248,13 +311,11 @@ def _connect(joined: Joinable | None, local: Mapping[str, Any]) -> None:
         raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
 
 
-def _tell_whose(joined: Joinable, quiet: bool) -> None:
-    text = (
+def _whose(joined: Joinable) -> str:
+    return (
         f"The Ray cluster at {joined.address} is that of another program on this machine, such as "
         "another search, and ends with it; --address local starts one of this search's own."
     )
-    _log.warning("%s", text)
-    _say(text, quiet)
 
 
 @contextmanager
@@ -295,6 +356,12 @@ def _log_to(folder: StudyFolder) -> Iterator[None]:
         _log.removeHandler(handler)
         with suppress(OSError):
             handler.close()
+
+
+def _note(text: str, quiet: bool) -> None:
+    """Tell the user, and write it down."""
+    _log.warning("%s", text)
+    _say(text, quiet)
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -11,7 +11,7 @@ so that whatever happened in between, only like is compared with like.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -80,6 +80,11 @@ class Rungs:
             if trial := self._best_paused(level, places, paused):
                 return trial
         return None
+
+    def place(self, trial: str, level: float) -> int:
+        """How many trials are better than this one at a rung that it has reached."""
+        ranked = self._ranked[level]
+        return bisect_left(ranked, (-self.values[level][trial], trial))
 
     def leader(self, paused: Mapping[str, float]) -> str | None:
         """The best of the paused trials that got furthest, whether promotable or not."""

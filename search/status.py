@@ -11,6 +11,7 @@ from rich.console import Console
 
 from search.budget import used_up
 from search.clock import epoch_text
+from search.harmless import Harmless
 from search.meter import read_spent
 from search.pace import Pace
 from search.records import Record
@@ -59,9 +60,10 @@ def summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) ->
     }
     left = None
     if running:
-        pace = Pace(study, folder)
-        pace.take_up(records)
-        left = pace.forecast(tally, spent, rungs)
+        with Harmless()("The forecast"):
+            pace = Pace(study, folder)
+            pace.take_up(records)
+            left = pace.forecast(tally, spent)
     ending = used_up(study, tally, spent)
     return {
         "study": study.name,

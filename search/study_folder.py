@@ -74,6 +74,17 @@ class StudyFolder:
     def trial(self, trial: str) -> TrialFolder:
         return TrialFolder(self.trials / trial)
 
+    def set_aside(self, trial: str) -> Path | None:
+        """Move a trial's folder out of the way, of which the journal does not know and which is
+        thus of another configuration; where to, None where there is none."""
+        if not self.trial(trial).path.exists():
+            return None
+        names = (trial if n == 1 else f"{trial}-{n}" for n in itertools.count(1))
+        aside = next(p for p in (self.path / "aside" / name for name in names) if not p.exists())
+        aside.parent.mkdir(exist_ok=True)
+        self.trial(trial).path.rename(aside)
+        return aside
+
     def study(self) -> StudyFile:
         """The study that is stored here.
 

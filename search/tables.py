@@ -10,7 +10,7 @@ from rich.text import Text
 
 from search.clock import epoch_text
 from search.effects import FactorEffect, Level, level_label
-from search.records import Record, best_record
+from search.records import Record, best_record, ranked
 from spaces import Simplex, Space, Value
 
 _STYLES = {"completed": "", "running": "cyan", "paused": "yellow"} | {
@@ -22,7 +22,7 @@ _VERDICTS = {"clear": "green", "noise": "dim", "too few trials": "dim"}
 
 
 def trials_table(records: Sequence[Record], space: Space, limit: int | None = None) -> Table:
-    """The trials, best first: completed ones by last score, then those that got furthest.
+    """The trials, best first: see `search.records.standing`.
 
     Args:
         limit: show at most so many and say how many are left out; None for all.
@@ -47,20 +47,6 @@ def trials_table(records: Sequence[Record], space: Space, limit: int | None = No
     if left_out:
         table.caption = f"{left_out} more not shown"
     return table
-
-
-def ranked(records: Sequence[Record]) -> list[Record]:
-    """Completed trials by last score, then the others, of which only equals are compared:
-    by how far they got, and by score among those that got equally far."""
-    return sorted(
-        records,
-        key=lambda record: (
-            record.state != "completed",
-            record.state == "failed",
-            0 if record.state == "completed" else -record.epoch,
-            -(record.last_score or 0.0),
-        ),
-    )
 
 
 def effects_table(effects: Sequence[FactorEffect]) -> Table:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from bisect import insort
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from search.records import Record, State, best_record
 
 ENDED: tuple[State, ...] = ("completed", "stopped", "failed")
 _LATEST = 8
+Place: TypeAlias = tuple[float, str]
+"""A score with its sign turned, and the trial's id: they sort as trials rank."""
 
 
 class Tally:
@@ -28,6 +32,7 @@ class Tally:
         self.maxima: list[tuple[float, float]] = []
         self.ended_epochs = 0.0
         """Trained by the trials that have ended."""
+        self._scored: defaultdict[float, list[Place]] = defaultdict(list)  # by those that ended
         for record in sorted(records, key=_when_ended):
             self.add(record)
 
@@ -41,6 +46,8 @@ class Tally:
         self._ended[record.state] += 1
         self._best = best_record([record] if self._best is None else [self._best, record])
         self.ended_epochs += record.epoch
+        for epoch, place in _places(record).items():
+            insort(self._scored[epoch], place)
         highest = self.maxima[-1][1] if self.maxima else -math.inf
         score = record.last_score
         if record.state == "completed" and score is not None and score > highest:
@@ -61,11 +68,22 @@ class Tally:
         """All that were trained."""
         return self.ended_epochs + sum(record.epoch for record in self.open.values())
 
+    def reached(self, epoch: float) -> list[Place]:
+        """The trials that were measured at an epoch, the best there first."""
+        places = (_places(record).get(epoch) for record in self.open.values())
+        return sorted([*self._scored.get(epoch, ()), *(place for place in places if place)])
+
     @property
     def best(self) -> Record | None:
         """See `search.records.best_record`."""
         known = [] if self._best is None else [self._best]
         return best_record([*known, *self.open.values()])
+
+
+def _places(record: Record) -> dict[float, Place]:
+    """Its scores by epoch, without undefined ones, which have no place."""
+    scored = record.scores.items()
+    return {epoch: (-score, record.id) for epoch, score in scored if not math.isnan(score)}
 
 
 def _when_ended(record: Record) -> float:

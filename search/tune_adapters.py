@@ -1,20 +1,23 @@
-"""What Ray Tune calls: a searcher and a scheduler that ask the ledger, and do no more."""
+"""What Ray Tune calls: a searcher and a scheduler that ask the agenda, and do no more; and its one
+callback, which may not end the search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.agenda import Agenda
 from search.faults import Faults
+from search.harmless import Harmless
 from search.interruption import Interruption
-from search.ledger import Ledger
 from search.ray_trial import DISK, EPOCH, FAILURE, NOTE, SCORE
 from search.records import Record
 from search.unsaved import Unsaved
@@ -44,15 +47,15 @@ def one_snapshot() -> Iterator[None]:
 
 
 class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
-    """Hands out the ledger's trials and tells it how they ended."""
+    """Hands out an agenda's trials and tells it how they ended."""
 
     def __init__(
-        self, ledger: Ledger, ended: Ended, faults: Faults, interruption: Interruption
+        self, agenda: Agenda, ended: Ended, faults: Faults, interruption: Interruption
     ) -> None:
         super().__init__(metric=SCORE, mode="max")
-        self._ledger, self._ended = ledger, ended
+        self._agenda, self._ended = agenda, ended
         self._faults, self._interruption = faults, interruption
-        self._concurrent = ledger.study.resources.concurrent
+        self._concurrent = agenda.study.resources.concurrent
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -62,13 +65,14 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
             return None
         record = None
         with self._interruption.guarding():
-            record = self._ledger.next()
+            record = self._agenda.next()
+            if record is None and not self._running:
+                for stopped in self._agenda.close():
+                    self._ended(stopped)
         if record is None:
-            if self._running:  # It may make room for a paused one, or better the best.
-                return None
-            for stopped in self._ledger.close():
-                self._ended(stopped)
-            return str(Searcher.FINISHED)
+            # One that runs may make room for a paused one, or better the best.
+            waits = self._running and not self._interruption.is_ending
+            return None if waits else str(Searcher.FINISHED)
         self._running[trial_id] = record.id
         return {"id": record.id, "values": dict(record.values)}
 
@@ -80,7 +84,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._faults.end(trial)
         if self._interruption.broken is None:
             with self._interruption.guarding():
-                self._ended(self._ledger.end(trial, failure))
+                self._ended(self._agenda.end(trial, failure))
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -98,19 +102,58 @@ class Silent(Unsaved, TrialProgressCallback):  # type: ignore[misc]
         pass
 
 
+class Bookkeeping(Unsaved, Callback):  # type: ignore[misc]
+    """Tells the agenda which trials run, and has it count what is spent."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._agenda.start(trial.config["id"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._agenda.meter.tick()
+
+
+class Hooks(Unsaved, Callback):  # type: ignore[misc]
+    """Tune's one callback: asks each of several in turn, by name. What one of them raises neither
+    ends the search nor keeps the others from being asked."""
+
+    def __init__(self, callbacks: Mapping[str, Callback], harmless: Harmless) -> None:
+        self._callbacks, self._harmless = callbacks, harmless
+
+    def on_step_end(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_step_end(*given, **more))
+
+    def on_trial_start(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_trial_start(*given, **more))
+
+    def on_trial_recover(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_trial_recover(*given, **more))
+
+    def on_experiment_end(self, *given: Any, **more: Any) -> None:
+        self._ask(lambda callback: callback.on_experiment_end(*given, **more))
+
+    def _ask(self, ask: Callable[[Callback], None]) -> None:
+        for name, callback in self._callbacks.items():
+            with self._harmless(name):
+                ask(callback)
+
+
 class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
-    """Tells the ledger each epoch's score and stops a trial where it says so."""
+    """Tells the agenda each epoch's score and stops a trial where it says so."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        agenda: Agenda,
         faults: Faults,
         interruption: Interruption,
         tell: Callable[[str], None],
+        harmless: Harmless,
     ) -> None:
         super().__init__()
-        self._ledger, self._faults, self._interruption = ledger, faults, interruption
-        self._tell = tell
+        self._agenda, self._faults, self._interruption = agenda, faults, interruption
+        self._tell, self._harmless = tell, harmless
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The first that waits. Tune's own choice looks at all trials, those that ended too."""
@@ -135,12 +178,13 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
             return str(TrialScheduler.CONTINUE)
         if FAILURE in result:
             return str(TrialScheduler.STOP)
-        if result[EPOCH] > self._ledger.records[ours].epoch:
+        if result[EPOCH] > self._agenda.records[ours].epoch:
             trial.run_metadata.num_failures = 0
-        goes_on = self._ledger.report(ours, result[EPOCH], result[SCORE])
+        goes_on = self._agenda.report(ours, result[EPOCH], result[SCORE])
         if self._interruption.asked:  # Its checkpoint is that of the report.
             goes_on = False
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._faults.died(trial)
+        with self._harmless("The watch over workers"):
+            self._faults.died(trial)

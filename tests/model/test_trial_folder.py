@@ -108,3 +108,49 @@ def test_half_a_line_is_read_over_and_written_anew(folder: TrialFolder) -> None:
     assert folder.read() == [{"epoch": 1, "score/mean": 0.5}]
     folder.record(2, {"score/mean": 0.7})
     assert [row["score/mean"] for row in folder.read()] == [0.5, 0.7]
+
+
+DAMAGED = ["oops", "\x00" * 9, "[]", "null", "{}", '{"epoch": "2"}', '{"epoch": 2, "seconds": "1"}']
+DAMAGED += ['{"epoch": 2, "seco', '{"epoch": -1}', '{"epoch": NaN}', "[" * 5000, '{"epoch": true}']
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_a_line_that_cannot_be_read_costs_that_line_and_is_told(
+    folder: TrialFolder, line: str
+) -> None:
+    for epoch in (1, 3):
+        folder.record(epoch, {"score/mean": epoch / 4})
+    first, last = folder.metrics.read_text().splitlines()
+    damaged = f"{first}\n{line}\n{last}\n"
+    folder.metrics.write_text(damaged)
+    expected = [{"epoch": 1, "score/mean": 0.25}, {"epoch": 3, "score/mean": 0.75}]
+    assert folder.read() == expected
+    assert folder.metrics.read_text() == damaged  # who reads does not write
+    told = folder.mend()
+    assert told is not None
+    assert "metrics.jsonl, line(s) 2 cannot be read" in told
+    assert folder.metrics.read_text() == f"{first}\n{last}\n"
+    assert (folder.path / "metrics.damaged").read_text() == damaged
+    assert folder.mend() is None
+    folder.record(4, {"score/mean": 1.0})
+    assert folder.read() == [*expected, {"epoch": 4, "score/mean": 1.0}]
+
+
+def test_empty_and_doubled_lines_say_nothing_new(folder: TrialFolder) -> None:
+    for epoch in (1, 2):
+        folder.record(epoch, {"score/mean": epoch / 4})
+    expected = folder.read()
+    text = folder.metrics.read_text()
+    folder.metrics.write_text(f"\n{text}{text}\n \n")
+    assert folder.read() == expected
+    assert folder.mend() is None
+    folder.record(3, {"score/mean": 0.75})
+    assert [row["epoch"] for row in folder.read()] == [1, 2, 3]
+    assert len(folder.metrics.read_text().splitlines()) == 3
+
+
+def test_bytes_of_no_text_are_read_over(folder: TrialFolder) -> None:
+    folder.record(1, {"score/mean": 0.5})
+    with folder.metrics.open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    assert folder.read() == [{"epoch": 1, "score/mean": 0.5}]

@@ -16,10 +16,8 @@ from typing import Any
 
 import ray
 
-from model import Metrics, Save, load_material, train
-from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _cluster, _log_to, _search, run
+from model import Metrics, Save, train
+from search.run import run
 from search.study_folder import StudyFolder
 from spaces import StudyFile, load_study
 
@@ -80,13 +78,7 @@ def out_of_memory(study: StudyFile, folder: StudyFolder) -> None:
     }
     (places := folder.path.with_name("places")).mkdir()
     training = partial(greedy_train, places=places)
-    with folder.locked(), _log_to(folder):
-        folder.open(study)
-        material = load_material(study)
-        ledger = Ledger(study, folder)
-        shared = Shared(study, folder, material.corpus, material.encoder, training)
-        with _cluster(None):
-            _search(ledger, shared, quiet=True)
+    run(study, folder, quiet=True, training=training)
 
 
 SCENARIOS: dict[str, Callable[[StudyFile, StudyFolder], None]] = {

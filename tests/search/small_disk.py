@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import pytest
+
+import search.journal
 
 _BALLAST = "ballast"
 
@@ -52,3 +56,15 @@ def fill(disk: Path) -> None:
 
 def make_room(disk: Path) -> None:
     (disk / _BALLAST).unlink()
+
+
+@contextmanager
+def broken_appends(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """The journal's disk refuses every line, with this error's number, meanwhile."""
+
+    def refuse(file: FileIO, lines: bytes) -> None:
+        raise OSError(number, os.strerror(number), str(file.name))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.journal, "append_whole", refuse)
+        yield

@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 
 import search.meter
-from model import load_material
 from search.budget import since_better, used_up
 from search.ledger import Ledger
 from search.meter import Spent
-from search.ray_trial import Shared
 from search.records import Record, State
-from search.run import _search
+from search.run import run
 from search.status import summary
 from search.study_folder import StudyFolder
 from search.tally import Tally
@@ -231,12 +229,7 @@ def test_a_search_ends_by_each_budget_and_goes_on_with_a_higher_one(
     def searched(limit: float, trials: int) -> Ledger:
         search = {"trials": trials, "sampler": "random", "scheduler": "none", key: limit}
         study = make(search=search)
-        folder.open(study)
-        material = load_material(study)
-        ledger = Ledger(study, folder)
-        shared = Shared(study, folder, material.corpus, material.encoder, trivial_train)
-        _search(ledger, shared, quiet=True)
-        return ledger
+        return run(study, folder, quiet=True, training=trivial_train)
 
     first = searched(value, 5)
     assert {record.state for record in first.records.values()} <= {"completed"}

@@ -25,8 +25,8 @@ SPACE = {
 }
 
 
-def ledger_of(path: Path, space: dict[str, Any], trials: int) -> Ledger:
-    search = {"sampler": "gp", "trials": trials, "seed": 1}
+def ledger_of(path: Path, space: dict[str, Any], trials: int, scheduler: str = "asha") -> Ledger:
+    search = {"sampler": "gp", "trials": trials, "seed": 1, "scheduler": scheduler}
     study = parse_study({"space": {"epochs": 9, **space}, "search": search}, "s", "s")
     folder = StudyFolder(path)
     folder.open(study)
@@ -106,6 +106,39 @@ def test_a_large_search_gets_its_proposals_in_advance(
     late = values[100:]
     assert sum(abs(v["warmup"] - 0.4) < 0.05 for v in late) > len(late) / 2  # by chance a fifth
     assert sum(v["pooling"] == "mean" for v in late) > len(late) / 2  # by chance a third
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "promotion"])
+def test_a_large_search_that_is_interrupted_proposes_what_it_would_have(
+    tmp_path: Path, scheduler: str
+) -> None:
+    """Also in the middle of what was made in advance, and where a proposal was not stored yet."""
+
+    def run(name: str, moments: set[int]) -> list[tuple[str, dict[str, Value], dict[float, float]]]:
+        ledger = ledger_of(tmp_path / name, SPACE, 64, scheduler)
+        running: dict[str, Record] = {}
+        step = 0
+        while True:
+            while len(running) < 32 and (record := ledger.next()) is not None:
+                step += 1
+                if step in moments:
+                    ledger = ledger_of(tmp_path / name, SPACE, 64, scheduler)
+                    again = [ledger.next() for _ in range(len(running) + 1)]
+                    assert {r.id for r in again if r} == {*running, record.id}
+                    running = {trial: ledger.records[trial] for trial in running}
+                    record = ledger.records[record.id]
+                ledger.start(record.id)
+                running[record.id] = record
+            if not running:
+                return [(r.id, dict(r.values), r.scores) for r in ledger.records.values()]
+            for record in list(running.values()):
+                epoch = int(record.epoch) + 1
+                goes_on = ledger.report(record.id, epoch, score(dict(record.values), epoch))
+                if not goes_on or epoch == 9:
+                    ledger.end(record.id)
+                    del running[record.id]
+
+    assert run("parts", {11, 34, 37, 39, 50}) == run("whole", set())
 
 
 def test_a_long_search_thins_out_what_the_model_knows_of(

@@ -159,7 +159,7 @@ def test_types_survive_the_journal(tmp_path: Path) -> None:
         "dropout": 0.0,
         "batch_size": 8,
     }
-    study = optuna.create_study(study_name="s", storage=open_journal(tmp_path / "journal"))
+    study = optuna.create_study(study_name="s", storage=SearchJournal(tmp_path / "journal"))
     study.enqueue_trial(encode(space, point))
     suggest(study.ask(), space)
 

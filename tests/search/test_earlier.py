@@ -277,6 +277,23 @@ def test_an_earlier_study_may_move_and_no_other_may_take_its_place(tmp_path: Pat
     assert begun(tmp_path / "study", SETTING, moved).earlier == taken
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "{", "[]", "null", '{"fitting": 3, "others": {}}', '{"fitting": [{}], "others": {}}'],
+)
+def test_what_was_taken_and_cannot_be_read_is_one_sentence(
+    earlier: Ledger, tmp_path: Path, damaged: str
+) -> None:
+    study = study_of(earlier.folder.path, search={"sampler": "tpe", "trials": 12})
+    file = opened(study, tmp_path / "study").folder.earlier
+    file.write_text(damaged)
+    with pytest.raises(UserError, match=r"earlier\.json cannot be understood .* or remove it"):
+        opened(study, tmp_path / "study")
+    assert file.read_text() == damaged
+    file.unlink()
+    assert opened(study, tmp_path / "study").earlier.fitting
+
+
 def test_a_folder_without_a_study_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"search\.start_from: .*/nowhere is no study's folder: it"):
         opened(study_of(tmp_path / "nowhere"), tmp_path / "study")

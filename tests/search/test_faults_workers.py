@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from model import LAST, Metrics, Save, load_material, train
+from model import LAST, Metrics, Save, train
 from search.faults import RESTARTS
 from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _log_to, _search, run
+from search.run import run
 from search.study_folder import StudyFolder
 from spaces import StudyFile
 
@@ -30,14 +29,7 @@ MakeStudy = Callable[..., StudyFile]
 
 def search_with(training: Callable[..., object], study: StudyFile, path: Path) -> Ledger:
     """A search whose trials are trained by `training`."""
-    folder = StudyFolder(path)
-    with folder.locked(), _log_to(folder):
-        folder.open(study)
-        material = load_material(study)
-        ledger = Ledger(study, folder)
-        shared = Shared(study, folder, material.corpus, material.encoder, training)
-        _search(ledger, shared, quiet=True)
-    return ledger
+    return run(study, StudyFolder(path), quiet=True, training=training)
 
 
 def of_two(tiny_study: MakeStudy, **resources: Any) -> StudyFile:

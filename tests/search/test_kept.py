@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.kept import KeptWeights
-from search.records import Record, State
+from search.records import Record, State, best_record, ranked
 from search.study_folder import StudyFolder
 
 Ends = list[tuple[State, dict[float, float]]]
@@ -35,8 +38,28 @@ def test_the_best_that_ended_keep_theirs(
     ended = [r for r in records if r.state != "failed"]
     completed = [r for r in ended if r.state == "completed"]
     stopped = [r for r in ended if r.state == "stopped"]
-    completed.sort(key=lambda r: r.best_score or 0.0, reverse=True)
-    stopped.sort(key=lambda r: (r.epoch, r.best_score or 0.0), reverse=True)
+    completed.sort(key=lambda r: -math.inf if r.last_score is None else r.last_score, reverse=True)
+    stopped.sort(key=lambda r: (r.epoch, r.last_score or 0.0), reverse=True)
+    measured = [r for r in completed if r.scores] + [r for r in stopped if r.scores]
+    others = sorted((r for r in ended if not r.scores), key=lambda r: r.id)
     failed = {r.id for r in records if r.state == "failed"}
     have = {r.id for r in records if list(folder.trial(r.id).checkpoint.iterdir())}
-    assert have == failed | {r.id for r in (completed + stopped)[:keep]}
+    assert have == failed | {r.id for r in (measured + others)[:keep]}
+    best = best_record(records)
+    assert best is None or best.id in have
+
+
+def test_the_trial_that_is_called_best_keeps_its_weights_not_the_one_with_the_best_epoch(
+    tmp_path: Path,
+) -> None:
+    folder = StudyFolder(tmp_path)
+    peaked = Record("0000", {}, "completed", {1: 0.5, 2: 0.9, 3: 0.6})
+    best = Record("0001", {}, "completed", {1: 0.5, 2: 0.6, 3: 0.7})
+    undefined = Record("0002", {}, "completed", {1: 0.5, 2: 0.6, 3: math.nan})
+    for record in (peaked, best, undefined):
+        folder.trial(record.id).checkpoint.mkdir(parents=True)
+        (folder.trial(record.id).checkpoint / "best").touch()
+    KeptWeights(folder, 1, [peaked, best, undefined])
+    assert best_record([peaked, best, undefined]) is best
+    assert [r.id for r in ranked([undefined, peaked, best])] == ["0001", "0000", "0002"]
+    assert [f.parent.parent.name for f in folder.trials.rglob("best")] == ["0001"]

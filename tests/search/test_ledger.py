@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.journal import SearchJournal
 from search.ledger import Ledger
 from search.records import Record, mend_journal, open_journal, read_records
 from search.study_folder import StudyFolder
@@ -194,6 +195,16 @@ def test_a_decision_does_not_change_when_an_epoch_is_told_again(open_ledger: Ope
     again = open_ledger(ledger.study)
     assert again.report(first.id, 1, 0.5)
     assert again.report(first.id, 2, 0.5)
+
+
+def test_a_decision_stands_where_the_worker_dies_before_it_has_ended(open_ledger: Open) -> None:
+    ledger = open_ledger(study_of(GRID, trials=5))
+    first, second = started(ledger), started(ledger)
+    assert ledger.report(first.id, 1, 0.5)
+    assert not ledger.report(second.id, 1, 0.4)
+    ledger.start(second.id)  # anew
+    assert not ledger.report(second.id, 1, 0.4)
+    assert ledger.end(second.id).state == "stopped"
 
 
 def test_the_default_configuration_comes_first(open_ledger: Open) -> None:
@@ -424,6 +435,28 @@ def test_a_trial_killed_between_two_of_its_values_gets_the_rest(open_ledger: Ope
     assert [dict(r.values) for r in again.records.values()] == list(study.space.grid())
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+@pytest.mark.parametrize("values", [0, 1, 2, 3])
+def test_a_trial_killed_while_it_was_proposed_gets_what_it_would_have(
+    open_ledger: Open, sampler: str, values: int
+) -> None:
+    """Whether none of its values were stored, or some."""
+    study = study_of(FREE, trials=5, sampler=sampler)
+    ledger = open_ledger(study)
+    for _ in range(3):
+        run_one(ledger, started(ledger))
+    before = ledger.folder.journal.read_bytes()
+    fourth = started(ledger)
+    lines = ledger.folder.journal.read_bytes()[len(before) :].splitlines(keepends=True)
+    begun = [line for line in lines if b'"op_code":5' not in line]
+    stored = [line for line in lines if b'"op_code":5' in line]
+    ledger.folder.journal.write_bytes(before + b"".join([*begun, *stored[:values]]))
+    again = open_ledger(study)
+    assert again.records[fourth.id].values == fourth.values
+    fifth, also = started(ledger), [started(again), started(again)]
+    assert [trial.values for trial in also] == [fourth.values, fifth.values]
+
+
 def test_a_smaller_grid_is_the_first_points(open_ledger: Open) -> None:
     study = study_of(GRID, sampler="grid", trials=4)
     ledger = open_ledger(study)
@@ -486,17 +519,8 @@ def test_a_whole_journal_is_left_as_it_is(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     mend_journal(journal)
     assert not journal.exists()
-    journal.write_bytes(b"{}\n{}\n")
-    mend_journal(journal)
-    assert journal.read_bytes() == b"{}\n{}\n"
-
-
-def test_a_lock_of_a_journal_named_from_elsewhere_leads_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A link that leads nowhere would be waited for without end."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    backend = open_journal(Path("folder/journal"))._backend
-    backend._lock.acquire()  # type: ignore[attr-defined]
-    assert (tmp_path / "folder/journal.lock").exists()  # follows the link
+    optuna.create_study(storage=SearchJournal(journal)).ask()
+    whole = journal.read_bytes()
+    assert mend_journal(journal) is None
+    assert journal.read_bytes() == whole
+    assert [*tmp_path.iterdir()] == [journal]

@@ -214,8 +214,19 @@ def test_quiet_is_quiet(ledger: Ledger, clock: Clock, capsys: pytest.CaptureFixt
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_trial_runs_from_when_its_worker_begins(ledger: Ledger) -> None:
-    trial = ledger.next()
-    assert trial is not None
-    LiveView(ledger).on_trial_start(1, [], SimpleNamespace(config={"id": trial.id}))
-    assert trial.state == "running"
+def test_the_view_only_looks(ledger: Ledger, clock: Clock) -> None:
+    """What runs and what is spent is told by others, and no view changes it."""
+    waiting = ledger.next()
+    assert waiting is not None
+    before = ledger.folder.journal.read_bytes(), ledger.tally.counts
+    view = LiveView(ledger)
+    view._console = Console(file=StringIO(), force_terminal=True, width=80)
+    view.start()
+    for _ in range(3):
+        clock.now += 100
+        view.on_trial_start(1, [], SimpleNamespace(config={"id": waiting.id}))
+        view.on_step_end(1, [])
+    view.stop()
+    assert waiting.state == "waiting"
+    assert (ledger.folder.journal.read_bytes(), ledger.tally.counts) == before
+    assert not ledger.folder.spent.exists()

@@ -53,7 +53,8 @@ def test_a_search_that_is_killed_forgets_at_most_ten_seconds(
 
 def test_what_cannot_be_read_or_written_does_not_end_a_search(tmp_path: Path) -> None:
     file = tmp_path / "spent.json"
-    for torn in ("", "[1]", '{"seconds": 3', '{"minutes": 3}'):
+    odd = ['{"seconds": "3"}', '{"seconds": -1}', '{"seconds": null}', "\x00\x00", "[" * 9000]
+    for torn in ("", "[1]", '{"seconds": 3', '{"minutes": 3}', '{"cost": Infinity}', *odd):
         file.write_text(torn)
         assert read_spent(file) == Spent()
     Meter(tmp_path / "nowhere" / "spent.json", None).write()

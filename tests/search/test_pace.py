@@ -53,11 +53,26 @@ class Searched:
             os.utime(folder.metrics, 2 * (reported,))
         self.ledger.end(trial.id)
 
+    def pause(self, score: float) -> None:
+        """A new trial of 10 seconds an epoch, to the first rung."""
+        trial = self.ledger.next()
+        assert trial is not None
+        folder = self.folder.trial(trial.id)
+        self.ledger.start(trial.id)
+        folder.start(self.ledger.study.space.config(trial.values))
+        times = {"seconds": 10.0, "examples_per_second": 3 * SAMPLES / 9}
+        folder.record(1, {"score/mean": score, **times})
+        written = time.time()
+        os.utime(folder.path / "config.toml", 2 * (written - 10,))
+        os.utime(folder.metrics, 2 * (written,))
+        self.ledger.report(trial.id, 1, score)
+        assert self.ledger.end(trial.id).state == "paused"
+
     def left(self, spent: Spent | None = None) -> float | None:
         ledger = self.ledger
         self.pace.take_up(ledger.records.values())
-        found = self.pace.forecast(ledger.tally, spent or Spent(), {})
-        return found and found.seconds
+        found = self.pace.forecast(ledger.tally, spent or Spent())
+        return None if found is None else found.seconds
 
 
 def test_nothing_is_known_before_the_first_report(tmp_path: Path) -> None:
@@ -129,3 +144,46 @@ def test_a_cost_is_used_up_at_the_price_of_until_now(tmp_path: Path) -> None:
     left = searched.left(Spent(1000, 1.5))  # 0.5 are left: 333 s
     assert left is not None
     assert 333 <= left < 333 + 4 * 40
+
+
+def test_paused_trials_go_on_as_they_are_promoted(tmp_path: Path) -> None:
+    tables = study_of(trials=3, sampler="random", scheduler="promotion").tables()
+    tables["space"] |= {"epochs": 9, "smart": False}
+    searched = Searched(parse_study(tables, "s", "s"), tmp_path)
+    searched.pause(0.5)
+    searched.pause(0.7)
+    # The third trains one epoch, and the best of them two and, left alone, six more.
+    assert searched.left() == pytest.approx(90, abs=2)
+
+
+def test_a_budget_of_time_that_is_used_up_leaves_nothing_of_the_paused_ones(tmp_path: Path) -> None:
+    tables = study_of(trials=3, sampler="random", scheduler="promotion", hours=1.0).tables()
+    searched = Searched(parse_study(tables, "s", "s"), tmp_path)
+    searched.pause(0.5)
+    left = searched.left()
+    assert left is not None
+    assert left > 0
+    assert searched.left(Spent(3600)) == 0
+
+
+@pytest.mark.parametrize("sampling", ["balanced", "sequential"])
+def test_two_reports_at_one_update_take_no_training(tmp_path: Path, sampling: str) -> None:
+    tables = study_of(trials=1).tables()
+    tables["search"]["grace_epochs"] = 0.33
+    tables["space"] |= {"smart": False, "warmup": [0.1, 0.2], "sampling": sampling}
+    searched = Searched(parse_study(tables, "s", "s"), tmp_path)
+    trial = searched.ledger.next()
+    assert trial is not None
+    searched.ledger.start(trial.id)
+    folder = searched.folder.trial(trial.id)
+    folder.start(searched.ledger.study.space.config(trial.values))
+    rate = 3 * SAMPLES / 9
+    for epoch, seconds, shown in ((0.33, 4.0, rate), (0.99, 7.0, rate), (1, 1.0, 0.0)):
+        times = {"seconds": seconds, "examples_per_second": shown}
+        folder.record(epoch, {"score/mean": 0.5, **times})
+        searched.ledger.report(trial.id, epoch, 0.5)
+    os.utime(folder.path / "config.toml", 2 * (time.time() - 12,))
+    left = searched.left()
+    # Three epochs of nine seconds, and a second each time that it is evaluated: sequential
+    # sampling does not tell the one from the other, and pays both for an epoch.
+    assert left == pytest.approx(30 if sampling == "balanced" else 33, abs=2)

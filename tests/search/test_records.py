@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.records import Record, State, best_record, open_journal, read_records, trial_id
+from search.journal import SearchJournal
+from search.records import Record, State, best_record, ranked, read_records, trial_id
 from spaces import Space, UserError
 
 SPACE = Space.parse({"jaccard": [True, False]}, "here")
@@ -56,6 +58,19 @@ def test_before_any_completed_only_the_furthest_are_compared() -> None:
     assert best.id == "best"
 
 
+def test_an_undefined_score_is_never_the_best() -> None:
+    undefined = record("a", "completed", {1: 0.5, 2: math.nan})
+    assert best_record([undefined]) is None
+    stopped = record("b", "stopped", {1: 0.1})
+    assert best_record([undefined, stopped]) is stopped
+
+
+def test_of_equals_the_one_that_was_handed_out_first_is_the_best() -> None:
+    equals = [record(name, "completed", {2: 0.5}) for name in ("10000", "0999", "1000")]
+    assert [r.id for r in ranked(equals)] == ["0999", "1000", "10000"]
+    assert best_record(equals) is equals[1]
+
+
 def test_without_a_score_there_is_no_best() -> None:
     assert best_record([]) is None
     assert best_record([record("a", "running", {}), record("b", "failed", {1: 0.5})]) is None
@@ -67,7 +82,9 @@ def test_ids_sort_as_numbers() -> None:
 
 def test_the_journal_gives_every_started_trial(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    study = optuna.create_study(study_name="s", storage=open_journal(journal), direction="maximize")
+    study = optuna.create_study(
+        study_name="s", storage=SearchJournal(journal), direction="maximize"
+    )
     trials = []
     for _ in range(4):
         trial = study.ask()

@@ -24,7 +24,7 @@ from model import BEST, LAST, load_best
 from search.cli import main
 from search.clock import Clock, epoch_text
 from search.ledger import Ledger
-from search.records import open_journal, read_records
+from search.records import open_journal, ranked, read_records
 from search.run import run
 from search.study_folder import StudyFolder
 from search.tensorboard import EVENT_FILES
@@ -135,14 +135,14 @@ def test_tensorboard_has_every_epoch(searched: Ledger) -> None:
 
 
 def test_only_the_best_keep_their_weights(searched: Ledger) -> None:
-    ranked = sorted(searched.records.values(), key=lambda r: (r.epoch, r.best_score), reverse=True)
-    for rank, record in enumerate(ranked):
+    best = ranked(searched.records.values())
+    for rank, record in enumerate(best):
         files = {p.name for p in searched.folder.trial(record.id).checkpoint.iterdir()}
         assert files == ({BEST} if rank < 2 else set()), record
     assert not list(searched.folder.trials.rglob(LAST))
-    _, about = load_best(searched.folder.trial(ranked[0].id).checkpoint)
-    assert int(about["epoch"]) == ranked[0].best_epoch
-    assert float(about["score"]) == ranked[0].best_score
+    _, about = load_best(searched.folder.trial(best[0].id).checkpoint)
+    assert int(about["epoch"]) == best[0].best_epoch
+    assert float(about["score"]) == best[0].best_score
 
 
 def test_workers_are_reused(searched: Ledger) -> None:

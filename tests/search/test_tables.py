@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from search.effects import level_means
-from search.records import Record
-from search.tables import best_lines, effects_table, ranked, trials_table
+from search.records import Record, ranked
+from search.tables import best_lines, effects_table, trials_table
 from spaces import Space, load_study
 
 

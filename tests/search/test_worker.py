@@ -15,10 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from model import Metrics, Save, load_material, train
-from search.ledger import Ledger
-from search.ray_trial import Shared
-from search.run import _search
+from model import Metrics, Save, train
+from search.run import run
 from search.study_folder import StudyFolder
 from spaces import StudyFile
 
@@ -71,12 +69,9 @@ def marks(
         resources={"concurrent": 1},
     )
     folder = StudyFolder(tmp_path_factory.mktemp("runs") / "study")
-    folder.open(study)
-    material = load_material(study)
-    file = folder.path / "marks.jsonl"
+    file = tmp_path_factory.mktemp("marks") / "marks.jsonl"
     training = partial(marked_train, marks=file)
-    ledger = Ledger(study, folder)
-    _search(ledger, Shared(study, folder, material.corpus, material.encoder, training), quiet=True)
+    ledger = run(study, folder, quiet=True, training=training)
     states = [record.state for record in ledger.records.values()]
     assert states.count("failed") == TRIALS // 3
     assert states.count("completed") == TRIALS - TRIALS // 3
@@ -125,13 +120,10 @@ def test_as_many_trials_run_side_by_side_as_there_are_cores(
         search={"sampler": "grid", "scheduler": "none"},
     )
     folder = StudyFolder(tmp_path / "study")
-    folder.open(study)
-    material = load_material(study)
     for name in ("started", "ended"):
         (tmp_path / name).mkdir()
     training = partial(meeting_train, place=tmp_path)
-    ledger = Ledger(study, folder)
-    _search(ledger, Shared(study, folder, material.corpus, material.encoder, training), quiet=True)
+    ledger = run(study, folder, quiet=True, training=training)
     running = [record.last_score for record in ledger.records.values()]
     assert len(running) == 4
     assert max(running) == 2  # cores of the tests' cluster
