@@ -286,15 +286,17 @@ def _trial(record: Record, measured: _Measured) -> dict[str, Any]:
 
 
 def _grid(measured: _Measured) -> list[dict[str, Any]]:
-    """The trials of a space of choices in the order of its grid; none for other spaces. Only
-    completed trials have scores there: the last epochs of others are no equals of theirs."""
-    space = measured.study.space
-    if not space.free or not space.is_grid:
+    """The trials of a space of choices, or of any that is run whole, in the order of its grid; none
+    for other spaces. Only completed trials have scores there: the last epochs of others are no
+    equals of theirs."""
+    study, space = measured.study, measured.study.space
+    listed = all(domain.levels is not None for domain in space.free.values())
+    if not space.free or not (listed or study.trials == space.size):
         return []
 
     def order(record: Record) -> list[int]:
         return [
-            _position(space.free[name].levels or (), record.values.get(name)) for name in space.free
+            _position(space.free[name].values or (), record.values.get(name)) for name in space.free
         ]
 
     return [
@@ -309,9 +311,11 @@ def _grid(measured: _Measured) -> list[dict[str, Any]]:
     ]
 
 
-def _position(levels: Sequence[Value], value: Value) -> int:
-    """Where a value stands in its list; `1` and `True` are different, an inactive one is first."""
-    same = [i for i, level in enumerate(levels) if (type(level), level) == (type(value), value)]
+def _position(values: Sequence[Value], value: Value) -> int:
+    """Where a value stands among all; `1` and `True` are different, an inactive one is first."""
+    if isinstance(values, range):
+        return -1 if value is None else values.index(value)
+    same = [i for i, other in enumerate(values) if (type(other), other) == (type(value), value)]
     return same[0] if same else -1
 
 

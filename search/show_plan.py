@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +15,6 @@ from search.clock import epoch_text
 from search.rungs import Rungs
 from search.tables import duration
 from spaces import StudyFile, load_study
-
-_COUNTED = 1_000_000  # configurations of a grid are counted up to here
 
 
 def plan(given: argparse.Namespace) -> None:
@@ -65,21 +62,13 @@ def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
         },
         "skipped_rows": [f"{r.file}, row {r.row}: {r.why}" for r in material.skipped],
         "free_factors": {name: d.describe() for name, d in study.space.free.items()},
-        "configurations": _count(study),
+        "configurations": study.space.size,
         "trials": study.trials,
         "epochs_a_trial": study.epochs,
         "epochs_without_stopping": study.trials * study.epochs,
         "rungs": list(Rungs.of(study).levels),
         "samples_per_epoch": samples or (None if drawn else "all"),
     }
-
-
-def _count(study: StudyFile) -> int | None:
-    """The configurations of a categorical space, None for one that cannot be counted."""
-    if not study.space.is_grid:
-        return None
-    count = sum(1 for _ in islice(study.space.grid(), _COUNTED + 1))
-    return count if count <= _COUNTED else None
 
 
 def _plain(name: str, value: Any) -> str:

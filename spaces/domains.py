@@ -1,13 +1,15 @@
 """The sets of values that a key may take.
 
 Each domain checks a value (`accept`), says in words what it allows (`describe`), and gives its
-JSON schema. A domain that can be enumerated has `levels`; the others have None.
+JSON schema. A domain with finitely many values has these as `values`, and where it lists them
+one by one, as a choice does, also as `levels`; the others have None.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -19,7 +21,12 @@ class Domain(Protocol):
 
     @property
     def levels(self) -> tuple[Value, ...] | None:
-        """All values in order, or None where they cannot be listed."""
+        """The values of a list in the order of it, or None where there is none."""
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        """All values in order, without listing them: an integer interval may have millions. None
+        where there is no end of them."""
 
     def accept(self, value: Value) -> Value:
         """The value in its own type (an int becomes a float, a list a tuple).
@@ -59,6 +66,10 @@ class Choice:
     def levels(self) -> tuple[Value, ...] | None:
         return self.options
 
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return self.options
+
     def accept(self, value: Value) -> Value:
         for option in self.options:
             if type(option) is type(value) and option == value:
@@ -96,6 +107,10 @@ class Interval:
     def levels(self) -> tuple[Value, ...] | None:
         return None
 
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return (self.low,) if self.low == self.high else None
+
     def accept(self, value: Value) -> Value:
         if not _is_number(value) or not self.low <= value <= self.high:
             raise ValueError(self.describe())
@@ -123,6 +138,10 @@ class IntInterval:
     @property
     def levels(self) -> tuple[Value, ...] | None:
         return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return range(self.low, self.high + 1)
 
     def accept(self, value: Value) -> Value:
         inside = _is_number(value) and self.low <= value <= self.high
@@ -154,6 +173,10 @@ class Simplex:
     @property
     def levels(self) -> tuple[Value, ...] | None:
         return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return None if self.free_numbers else (self.centre,)
 
     @property
     def free_numbers(self) -> int:
@@ -216,6 +239,10 @@ class Text:
     def levels(self) -> tuple[Value, ...] | None:
         return None
 
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return None
+
     def accept(self, value: Value) -> Value:
         if not isinstance(value, str) or not value.strip():
             raise ValueError(self.describe())
@@ -236,6 +263,10 @@ class Texts:
 
     @property
     def levels(self) -> tuple[Value, ...] | None:
+        return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
         return None
 
     def accept(self, value: Value) -> Value:

@@ -95,8 +95,48 @@ class Space:
 
     @property
     def is_grid(self) -> bool:
-        """Whether every free factor has a list of values."""
-        return all(domain.levels is not None for domain in self.free.values())
+        """Whether it has finitely many configurations: every free factor takes finitely many
+        values, be they listed or an interval's integers."""
+        return all(domain.values is not None for domain in self.free.values())
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many different configurations it has, counted without listing them; None where
+        there is no end of them."""
+        return self._count(0, {}, {}) if self.is_grid else None
+
+    def _count(
+        self, at: int, switches: Mapping[str, Value], known: dict[tuple[Value, ...], int]
+    ) -> int:
+        """The configurations of the free factors from the position `at` on, given the values of
+        those before it on which the conditions of any depend."""
+        names = tuple(self.free)
+        if at == len(names):
+            return 1
+        key = (at, *[(name, type(value), value) for name, value in switches.items()])
+        if key not in known:
+            name, values = names[at], self.free[names[at]].values or ()
+            if not self.is_active(name, switches):
+                known[key] = self._count(at + 1, switches, known)
+            elif name not in self._switches:
+                known[key] = len(values) * self._count(at + 1, switches, known)
+            else:
+                known[key] = sum(
+                    self._count(at + 1, {**switches, name: value}, known) for value in values
+                )
+        return known[key]
+
+    @cached_property
+    def _switches(self) -> frozenset[str]:
+        """The factors on whose values it depends which of the free ones are active."""
+        found: set[str] = set()
+        left = list(self.free)
+        while left:
+            for condition in factors()[left.pop()].when:
+                if condition.factor not in found:
+                    found.add(condition.factor)
+                    left.append(condition.factor)
+        return frozenset(found)
 
     def bounds(self, name: str) -> tuple[float, float]:
         """The smallest and the largest value that a numeric factor can take."""
@@ -112,13 +152,13 @@ class Space:
         """Every configuration once, as the active free factors' values.
 
         Raises:
-            UserError: if a free factor has no list of values.
+            UserError: if a free factor takes more values than can be counted.
         """
         for name, domain in self.free.items():
-            if domain.levels is None:
+            if domain.values is None:
                 raise UserError(
-                    f"A grid needs a list of values for every free factor, but {name} is "
-                    f"{domain.describe()}."
+                    f"A grid needs a list of values or an interval of integers for every free "
+                    f"factor, but {name} is {domain.describe()}."
                 )
         yield from self._points(tuple(self.free), {})
 
@@ -129,7 +169,7 @@ class Space:
         elif not self.is_active(names[0], point):
             yield from self._points(names[1:], point)
         else:
-            for value in self.free[names[0]].levels or ():
+            for value in self.free[names[0]].values or ():
                 yield from self._points(names[1:], {**point, names[0]: value})
 
     def can_be_active(self, name: str) -> bool:
@@ -143,7 +183,7 @@ class Space:
     def _allowed(self, condition: Condition) -> Sequence[Value]:
         """The values that the factor of a condition can take here."""
         name = condition.factor
-        return self.free[name].levels or () if name in self.free else (self.fixed[name],)
+        return self.free[name].values or () if name in self.free else (self.fixed[name],)
 
 
 def _freed(factor: Key, written: Value, where: str) -> Domain | None:

@@ -6,8 +6,6 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,24 +70,19 @@ class StudyFile:
     def sampler(self) -> str:
         """Who proposes configurations: `search.sampler`, or what it stands for as "auto".
 
-        A categorical space that can be run whole needs no model of what was not run. For all
+        A finite space that can be run whole needs no model of what was not run. For all
         others the Gaussian process finds the best soonest: benchmarks/efficiency.py.
         """
         if self.search.sampler != "auto":
             return self.search.sampler
-        return "grid" if self._configurations <= self.search.trials else "gp"
+        size = self.space.size
+        return "grid" if size is not None and size <= self.search.trials else "gp"
 
     @property
     def trials(self) -> int:
         """How many trials there are to be: as asked for, or as many as there are configurations."""
-        return min(self.search.trials, self._configurations)
-
-    @cached_property
-    def _configurations(self) -> int:
-        """Of a categorical space; more than `search.trials` for any other, and is not counted
-        further."""
-        most = self.search.trials + 1
-        return sum(1 for _ in islice(self.space.grid(), most)) if self.space.is_grid else most
+        size = self.space.size
+        return self.search.trials if size is None else min(self.search.trials, size)
 
     def tables(self) -> dict[str, dict[str, Value]]:
         """What to write as TOML: every key with its value, so that defaults may change later."""
