@@ -24,8 +24,9 @@ class Integers:
         return (self._scaled(value) - low) / (high - low)
 
     def places(self, values: np.ndarray) -> np.ndarray:
-        """`place` of many, NaN of NaN. Each comes from the same scalar arithmetic, so that equal integers have
-        places that are equal to the bit, which vectorised logarithms do not promise."""
+        """`place` of many, NaN of NaN. Each comes from the same scalar arithmetic, so that equal
+        integers have places that are equal to the bit, which vectorised logarithms do not
+        promise."""
         own, which = np.unique(values, return_inverse=True)
         found = [math.nan if math.isnan(value) else self.place(int(value)) for value in own]
         return np.array(found)[which.reshape(-1)]
@@ -47,8 +48,9 @@ class Integers:
         next ones on the way there; at an end, the next ones inside."""
         start, end = self.nearest(before), self.nearest(after)
         step = np.where(after < before, -1.0, 1.0)
-        step = np.where(start + step > self.high, -1.0, np.where(start + step < self.low, 1.0, step))
-        return np.clip(np.where(start == end, start + step, end), self.low, self.high)
+        is_inside = (self.low <= start + step) & (start + step <= self.high)
+        beside = start + np.where(is_inside, step, -step)
+        return np.clip(np.where(start == end, beside, end), self.low, self.high)
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.log else float(value)

@@ -158,7 +158,8 @@ def _effect_rows(effects: Iterable[FactorEffect]) -> list[list[object]]:
             mean = [level.count, level.mean, level.standard_error, None, None]
             rows.append([effect.factor, effect.epoch, level.label, None, *mean, *about])
         for difference in effect.differences:
-            interval = [difference.mean, None, difference.low, difference.high]
+            bounds = [difference.low, difference.high] if difference.is_bounded else [None, None]
+            interval = [difference.mean, None, *bounds]
             labels = [difference.level, difference.against, difference.pairs]
             rows.append([effect.factor, effect.epoch, *labels, *interval, *about])
     return rows

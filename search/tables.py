@@ -18,7 +18,7 @@ _STYLES = {"completed": "", "running": "cyan", "paused": "yellow"} | {
     "stopped": "dim",
     "failed": "red",
 }
-_VERDICTS = {"clear": "green", "noise": "dim", "too few trials": "dim"}
+_VERDICTS = {"clear": "green", "noise": "dim", "unknown": "dim", "too few trials": "dim"}
 
 
 def trials_table(records: Sequence[Record], space: Space, limit: int | None = None) -> Table:

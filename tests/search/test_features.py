@@ -98,11 +98,9 @@ def test_integers_are_drawn_as_likely_as_optuna_draws_them(low: int, high: int, 
     distribution = features.parameters["early_stopping"]
     optunas = optuna_s_integers(distribution, 4000)
     values = np.arange(low, high + 1)
-    if log:
-        shares = np.diff(np.log(np.append(values - 0.5, high + 0.5)))
-    else:
-        shares = np.ones(len(values))
-    shares = shares / shares.sum()
+    edges = np.append(values - 0.5, high + 0.5)
+    shares = np.diff(np.log(edges) if log else edges)
+    shares /= shares.sum()
     for found in (ours, optunas):
         counts = np.array([found.count(value) for value in values])
         assert counts.sum() == len(found)
