@@ -42,6 +42,10 @@ class Domain(Protocol):
         """The JSON schema of one value."""
 
 
+_LISTED = 24  # options of a choice that a sentence lists
+_SHOWN = 100  # characters of a text that a sentence shows
+
+
 def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -60,7 +64,7 @@ class Choice:
         if not self.options:
             raise ValueError("a choice needs at least one option")
         if len({(type(option), option) for option in self.options}) < len(self.options):
-            raise ValueError(f"a choice lists each option once, got {toml_text(self.options)}")
+            raise ValueError(f"a choice lists each option once, got {shown(self.options)}")
 
     @property
     def levels(self) -> tuple[Value, ...] | None:
@@ -79,7 +83,9 @@ class Choice:
         raise ValueError(self.describe())
 
     def describe(self) -> str:
-        return "one of " + ", ".join(toml_text(option) for option in self.options)
+        listed = ", ".join(shown(option) for option in self.options[:_LISTED])
+        more = len(self.options) - _LISTED
+        return f"one of {listed}" + (f" and {more} more" if more > 0 else "")
 
     def schema(self) -> dict[str, Any]:
         return {"enum": [list(o) if isinstance(o, tuple) else o for o in self.options]}
@@ -231,7 +237,8 @@ class Simplex:
 
 @dataclass(frozen=True)
 class Text:
-    """Any text that is not empty; `what` says what it stands for."""
+    """Any text that is not empty and that a file in UTF-8 can hold; `what` says what it stands
+    for."""
 
     what: str
 
@@ -244,7 +251,7 @@ class Text:
         return None
 
     def accept(self, value: Value) -> Value:
-        if not isinstance(value, str) or not value.strip():
+        if not is_text(value):
             raise ValueError(self.describe())
         return value
 
@@ -253,6 +260,16 @@ class Text:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"\S"}
+
+
+def is_text(value: Value) -> bool:
+    """Of no path is any part a null character or half a surrogate pair, which is what Python makes
+    of an argument that is not UTF-8."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
+    )
 
 
 @dataclass(frozen=True)
@@ -270,9 +287,7 @@ class Texts:
         return None
 
     def accept(self, value: Value) -> Value:
-        if not isinstance(value, list | tuple) or not all(
-            isinstance(text, str) and text.strip() for text in value
-        ):
+        if not isinstance(value, list | tuple) or not all(map(is_text, value)):
             raise ValueError(self.describe())
         return tuple(value)
 
@@ -296,3 +311,21 @@ def toml_text(value: Value) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {toml_text(v)}" for name, v in value.items()) + "}"
     return str(value)
+
+
+def shown(value: Value) -> str:
+    """A value as a sentence shows it: as a study file writes it, the beginning of a long one."""
+    try:
+        return shortened(toml_text(value))
+    except RecursionError:
+        return "nested too deeply to show"
+    except ValueError:  # Python writes no integer of more than 4300 digits.
+        return "a number of thousands of digits"
+
+
+def shortened(text: str) -> str:
+    """A text from outside in one line of a sentence: the beginning of a long one, and without
+    what a terminal would take for a command."""
+    start = text if len(text) <= _SHOWN else text[: _SHOWN // 2]
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    return plain if start == text else f"{plain} ... ({len(text)} characters)"

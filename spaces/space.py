@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from spaces.config import Config, factors, is_active
+from spaces.config import Config, conditions_on, factors, is_active
 from spaces.declare import Condition, Key
-from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value
+from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value, shown, toml_text
 from spaces.errors import UserError, unknown
 
 FREE = "free"  # in a study file: vary over the whole declared domain
@@ -23,13 +24,22 @@ class Space:
     fixed: Mapping[str, Value] = field(default_factory=lambda: Config().values())
 
     @classmethod
-    def parse(cls, table: Mapping[str, Value], where: str) -> Space:
+    def parse(
+        cls, table: Mapping[str, Value], where: str, meant: Collection[str] | None = None
+    ) -> Space:
         """A space from a study file's table: a list, a {low, high, log} table or "free" frees a
         factor, a plain value fixes it, and what is left out has its default.
 
+        Args:
+            where: named in errors.
+            meant: the factors whose values the user set for this space, so that none may be without
+                effect; None for all of the table, but of none where it lists every factor, as a
+                study that was written out does.
+
         Raises:
-            UserError: for an unknown factor, a value or a part of a domain that is not allowed,
-                or a free factor that could never be active.
+            UserError: for an unknown factor, a value or a part of a domain that is not allowed, or
+                a factor that is free, or meant to have another value than its default, and could
+                never be active.
         """
         declared = factors()
         for name in table:
@@ -47,13 +57,51 @@ class Space:
             else:
                 free[name] = domain
         space = cls(free, fixed)
-        for name, factor in declared.items():
-            if name in free and not space.can_be_active(name):
-                raise UserError(
-                    f"{where}: {name} is free but has no effect here: it acts only where "
-                    f"{factor.active_where}."
-                )
+        idle = [name for name in declared if not space.can_be_active(name)]
+        if free_idle := [name for name in idle if name in free]:
+            raise space._free_without_effect(free_idle, where)
+        if meant is None:
+            meant = () if table.keys() >= declared.keys() else table.keys()
+        for name in idle:
+            if name in meant and fixed[name] != declared[name].default:
+                raise space._set_without_effect(name, where)
         return space
+
+    def _free_without_effect(self, names: Sequence[str], where: str) -> UserError:
+        """What else to set, so that a command line can be made of it."""
+        defaults = [f"{name}={toml_text(factors()[name].default)}" for name in names]
+        fixes = " ".join(f"--set {shlex.quote(text)}" for text in defaults)
+        roots = " and ".join(f"{root} is {self._told(root)}" for root in self._roots(names))
+        if len(names) == 1:
+            active_where = factors()[names[0]].active_where
+            told = f"{names[0]} is free but has no effect here: it acts only where {active_where}"
+            return UserError(f"{where}: {told}. Where {roots}, fix it too: {fixes}.")
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        told = f"{listed} are free but have no effect here, where {roots}"
+        return UserError(f"{where}: {told}. Fix them too: {fixes}.")
+
+    def _set_without_effect(self, name: str, where: str) -> UserError:
+        roots = " and ".join(f"{root} is {self._told(root)}" for root in self._roots([name]))
+        return UserError(
+            f"{where}: {name} is set to {shown(self.fixed[name])} but has no effect here, where "
+            f"{roots}: it acts only where {factors()[name].active_where}. Set that too, or leave "
+            f"{name} out."
+        )
+
+    def _roots(self, names: Iterable[str]) -> list[str]:
+        """The factors whose values keep `names` from acting, and that can act themselves."""
+        found: dict[str, None] = {}
+        for name in names:
+            for condition in factors()[name].when:
+                if not self.can_be_active(condition.factor):
+                    found |= dict.fromkeys(self._roots([condition.factor]))
+                elif not self._can_hold(condition):
+                    found[condition.factor] = None
+        return list(found)
+
+    def _told(self, name: str) -> str:
+        """What a factor is here, in words that follow "is"."""
+        return self.free[name].describe() if name in self.free else shown(self.fixed[name])
 
     def config(self, values: Mapping[str, Value] | None = None, **fixed: Value) -> Config:
         """The configuration at a point; a free factor that `values` leaves out has its default
@@ -129,14 +177,7 @@ class Space:
     @cached_property
     def _switches(self) -> frozenset[str]:
         """The factors on whose values it depends which of the free ones are active."""
-        found: set[str] = set()
-        left = list(self.free)
-        while left:
-            for condition in factors()[left.pop()].when:
-                if condition.factor not in found:
-                    found.add(condition.factor)
-                    left.append(condition.factor)
-        return frozenset(found)
+        return conditions_on(self.free)
 
     def bounds(self, name: str) -> tuple[float, float]:
         """The smallest and the largest value that a numeric factor can take."""
@@ -175,15 +216,15 @@ class Space:
     def can_be_active(self, name: str) -> bool:
         """Whether the space allows a value under which the factor `name` has an effect."""
         return all(
-            any(condition.holds({condition.factor: value}) for value in self._allowed(condition))
-            and self.can_be_active(condition.factor)
+            self._can_hold(condition) and self.can_be_active(condition.factor)
             for condition in factors()[name].when
         )
 
-    def _allowed(self, condition: Condition) -> Sequence[Value]:
-        """The values that the factor of a condition can take here."""
+    def _can_hold(self, condition: Condition) -> bool:
+        """Whether the factor of a condition can have a value here under which it holds."""
         name = condition.factor
-        return self.free[name].values or () if name in self.free else (self.fixed[name],)
+        allowed = self.free[name].values or () if name in self.free else (self.fixed[name],)
+        return any(condition.holds({name: value}) for value in allowed)
 
 
 def _freed(factor: Key, written: Value, where: str) -> Domain | None:

@@ -53,7 +53,8 @@ def test_a_part_of_an_interval_keeps_its_scale_unless_told() -> None:
 
 
 def test_weights_are_one_value_and_a_list_of_weights_frees_them() -> None:
-    assert space(loss_weights=[1, 0, 0]).fixed["loss_weights"] == (1.0, 0.0, 0.0)
+    fixed = space(loss_weighting="tuned", loss_weights=[1, 0, 0]).fixed
+    assert fixed["loss_weights"] == (1.0, 0.0, 0.0)
     made = space(loss_weighting="tuned", loss_weights=[[1, 0, 0], [0.5, 0.25, 0.25]])
     assert made.free["loss_weights"] == Choice(((1.0, 0.0, 0.0), (0.5, 0.25, 0.25)))
 
