@@ -19,6 +19,7 @@ from scipy import stats
 
 from search.clock import epoch_text
 from search.records import Record
+from search.words import counted
 from spaces import Choice, Simplex, Space, Value, toml_text
 
 Verdict: TypeAlias = Literal["clear", "noise", "unknown", "too few trials"]
@@ -66,7 +67,7 @@ class Difference:
         return math.isfinite(self.low)
 
     def describe(self) -> str:
-        how = "not paired" if self.pairs is None else f"{self.pairs} pairs"
+        how = "not paired" if self.pairs is None else counted(self.pairs, "pair")
         found = f"{self.level} minus {self.against} = {self.mean:+.3f}"
         if not self.is_bounded:
             equal = "the scores of a level" if self.pairs is None else "all differences"
@@ -170,7 +171,8 @@ def describe_basis(records: Sequence[Record], space: Space, epoch: float) -> str
     if failed := sum(record.state == "failed" for record in records if not record.scores):
         notes.append(f"Not counted: {failed} that failed without a score.")
     if repeated := len(there) - len(_distinct(there)):
-        notes.append(f"Counted once: configurations tried again ({repeated} trials).")
+        again = counted(repeated, "trial")
+        notes.append(f"Counted once: configurations tried again ({again}).")
     return " ".join((basis, *notes, _LEAD))
 
 

@@ -27,6 +27,7 @@ from search.records import Record, best_record
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.tables import cells, columns, ranked, score_text, value_text
+from search.words import counted
 from spaces import EMBEDDED, TASKS, StudyFile, UserError, Value, factors, toml_text
 
 _SCORES = (*TASKS, "mean")
@@ -213,7 +214,7 @@ def _facts(study: StudyFile) -> list[tuple[str, str]]:
     return [
         ("Data", corpus),
         ("Encoder", Path(encoder).name if Path(encoder).is_absolute() else encoder),
-        ("Budget", f"{study.trials} trials of up to {study.epochs} epochs"),
+        ("Budget", f"{counted(study.trials, 'trial')} of up to {counted(study.epochs, 'epoch')}"),
         ("Objective", _OBJECTIVES[search.objective]),
         ("Sampler", f"{study.sampler}, seed {search.seed}"),
         ("Scheduler", _scheduler(study)),
