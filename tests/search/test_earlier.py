@@ -138,11 +138,12 @@ def test_what_means_something_else_does_not_fit(
 
 def test_another_space_takes_what_fits(earlier: Ledger, tmp_path: Path) -> None:
     """What was fixed there may be free here and the other way round; of a factor that has no
-    effect here nothing is asked."""
+    effect nothing is asked."""
     space = {
         "pooling": "mean",
         "jaccard": [True, False],
         "loss_weighting": ["equal", "report"],
+        "loss_weights": [0.5, 0.25, 0.25],
     }
     ledger = opened(study_of(earlier.folder.path, space=space), tmp_path / "study")
     fitting = [
