@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from search.clock import epoch_text
 from search.meter import Spent
 from search.tally import Tally
+from search.words import counted
 from spaces import StudyFile
 
 
@@ -60,8 +61,9 @@ def used_up(study: StudyFile, tally: Tally, spent: Spent) -> Ending | None:
             )
     started = tally.ended + len(tally.open)
     if started >= study.trials:
+        used = counted(started, "trial")
         all_there_are = "" if study.trials == search.trials else ", every configuration"
-        return Ending("trials", f"search.trials = {search.trials}: {started} trials{all_there_are}")
+        return Ending("trials", f"search.trials = {search.trials}: {used}{all_there_are}")
     return None
 
 

@@ -1,21 +1,24 @@
 """The command line: `ablatune VERB`.
 
-Exit codes: 0 done, 2 the input is wrong (one sentence), 130 interrupted, 1 anything else.
+Exit codes: 0 done, 2 the input is wrong (one sentence), 130 interrupted, 1 anything else, among
+that a search of which every trial failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from search.disk import disk_sentence, is_of_disk
 from search.signals import handling, ignore_signals, terminate
 from search.standard_error import lasting_standard_error
-from spaces import STUDIES, UserError
+from spaces import STUDIES, UserError, shortened
 
 _DESCRIPTION = (
     "Find the best multitask BERT recipe, and know which choice made it best. "
@@ -25,6 +28,18 @@ _DESCRIPTION = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # What it cannot write is shown, and ends nothing.
+            stream.reconfigure(errors="backslashreplace")
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            print(
+                f"error: {argument} is not text in {sys.getfilesystemencoding()}; name files "
+                "and folders so that it is.",
+                file=sys.stderr,
+            )
+            return 2
     given = _parser().parse_args(arguments)
     with lasting_standard_error():
         return _run(given)
@@ -34,8 +49,8 @@ def _run(given: argparse.Namespace) -> int:
     try:
         with handling(terminate):
             verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
-            verb: Callable[[argparse.Namespace], None] = getattr(verbs, given.verb)
-            verb(given)
+            verb: Callable[[argparse.Namespace], int | None] = getattr(verbs, given.verb)
+            code = verb(given)
             sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -45,7 +60,7 @@ def _run(given: argparse.Namespace) -> int:
         ignore_signals()
         on = ""
         if given.verb == "search":
-            where = f" with --dir {given.dir}" if given.dir else ""
+            where = f" with --dir {shlex.quote(str(given.dir))}" if given.dir else ""
             on = f" The same command{where} goes on from here."
         print(f"Interrupted.{on}", file=sys.stderr)
         return 130
@@ -58,7 +73,7 @@ def _run(given: argparse.Namespace) -> int:
             raise
         print(f"error: {disk_sentence(error)}", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,15 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--no-timing", dest="timing", action="store_false", help="validate and count only"
     )
-    plan.add_argument(
-        "--nodes", type=_at_least_one, default=1, help="machines like this one to search on"
-    )
+    plan.add_argument("--nodes", type=_nodes, default=1, help="machines like this one to search on")
     _add_json(plan)
 
     search = verbs.add_parser("search", help="run the search, or go on where it was left")
     _add_study(search)
     search.add_argument(
-        "--dir", type=Path, help="the study's folder (default: runs/NAME of the study)"
+        "--dir", type=_folder, help="the study's folder (default: runs/NAME of the study)"
     )
     search.add_argument(
         "--address",
@@ -108,22 +121,50 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(report)
 
     compare = verbs.add_parser("compare", help="TensorBoard on the trials, on loopback")
-    compare.add_argument("dir", type=Path, nargs="+", metavar="DIR", help="studies' folders")
-    compare.add_argument("--port", type=int, help="default: 6006, or the next free one")
+    compare.add_argument("dir", type=_folder, nargs="+", metavar="DIR", help="studies' folders")
+    compare.add_argument("--port", type=_port, help="default: 6006, or the next free one")
     compare.add_argument("--open", action="store_true", help="open it in the browser")
     _add_json(compare)
     return parser
 
 
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, but it is {text}")
+def _folder(text: str) -> Path:
+    return Path(_filled(text))
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must have a name, but it is empty")
+    return text
+
+
+def _nodes(text: str) -> int:
+    return _whole(text, 1, 100_000)
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65535)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {low} to {high}, but it is {shortened(text)}"
+        )
     return number
 
 
 def _add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
-        "study", nargs=nargs, metavar="STUDY", help="a TOML file or a packaged study's name"
+        "study",
+        nargs=nargs,
+        type=_filled,
+        metavar="STUDY",
+        help="a TOML file or a packaged study's name",
     )
     parser.add_argument(
         "--set",
@@ -136,7 +177,7 @@ def _add_study(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", type=Path, metavar="DIR", help="a study's folder")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="a study's folder")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

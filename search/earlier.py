@@ -29,6 +29,7 @@ from search.clock import Clock
 from search.distributions import distributions, encode
 from search.records import Record
 from search.study_folder import StudyFolder
+from search.words import counted
 from spaces import EMBEDDED, Space, StudyFile, UserError, Value, toml_text
 
 _STATES = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
@@ -144,7 +145,8 @@ class Earlier:
         """One sentence on how many fit, and why the others do not."""
         others = self.others or {}
         total = len(self.fitting) + sum(others.values())
-        text = f"{len(self.fitting)} of {total} trials of earlier studies inform the sampler"
+        all_of_them = f"{counted(total, 'trial')} of earlier studies"
+        text = f"{len(self.fitting)} of {all_of_them} inform the sampler"
         why = "; ".join(f"{count} do not fit: {reason}" for reason, count in others.items())
         best = next(self.best(), None)
         tried = ", and the best of them is tried again early" if best is not None else ""

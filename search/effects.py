@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations
 from statistics import fmean, stdev
 from typing import Literal, TypeAlias
 
@@ -19,12 +19,16 @@ from scipy import stats
 
 from search.clock import epoch_text
 from search.records import Record
+from search.words import counted
 from spaces import Choice, Simplex, Space, Value, toml_text
 
-Verdict: TypeAlias = Literal["clear", "noise", "too few trials"]
+Verdict: TypeAlias = Literal["clear", "noise", "unknown", "too few trials"]
 
 _ALPHA = 0.05
-_EXACT_RANKS = 7  # up to here all orders are counted: the t distribution is far off with so few
+_FEW = 7  # trials whose ranks are always permuted: the t distribution is far off with so few
+_MANY = 100  # trials whose ranks are not, though some are equal: so many the t distribution bears
+_PERMUTATIONS = 9999  # of the ranks at most; 7 trials have 5040
+_ROUNDING = 1e-9  # scores that differ by no more are equal
 _LEAD = "One seed a configuration: a lead, not a finding."
 
 
@@ -37,7 +41,8 @@ class Level:
     mean: float | None
     """Mean score; None for no trials."""
     standard_error: float | None
-    """Of the mean, from the sample's standard deviation; None for fewer than two trials."""
+    """Of the mean, from the sample's standard deviation; None for fewer than two trials, and where
+    all scores are equal, which says nothing of how far others would be."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Difference:
     mean: float
     low: float
     high: float
+    """Without bounds where the scores do not vary: then nothing is known of their noise."""
     pairs: int | None = None
     """How many pairs that differ in this factor only; None where the trials are not paired."""
 
@@ -56,12 +62,17 @@ class Difference:
     def covers_zero(self) -> bool:
         return self.low <= 0 <= self.high
 
+    @property
+    def is_bounded(self) -> bool:
+        return math.isfinite(self.low)
+
     def describe(self) -> str:
-        how = "not paired" if self.pairs is None else f"{self.pairs} pairs"
-        return (
-            f"{self.level} minus {self.against} = {self.mean:+.3f} "
-            f"({self.low:+.3f} to {self.high:+.3f}, {how})"
-        )
+        how = "not paired" if self.pairs is None else counted(self.pairs, "pair")
+        found = f"{self.level} minus {self.against} = {self.mean:+.3f}"
+        if not self.is_bounded:
+            equal = "the scores of a level" if self.pairs is None else "all differences"
+            return f"{found} (no interval: {equal} are equal, {how})"
+        return f"{found} ({self.low:+.3f} to {self.high:+.3f}, {how})"
 
 
 @dataclass(frozen=True)
@@ -118,15 +129,17 @@ class FactorEffect:
     def verdict(self) -> Verdict:
         if self.widest is None:
             return "too few trials"
-        return "clear" if self.trend_is_clear or not self.widest.covers_zero else "noise"
+        if self.trend_is_clear or not self.widest.covers_zero:
+            return "clear"
+        return "unknown" if not self.widest.is_bounded else "noise"
 
     def describe(self) -> str:
         """One line for people: what can be said, or plainly that nothing can."""
         if self.widest is None:
             return "cannot tell: fewer than two levels with two trials each"
         trend = f"; {self.trend.describe()}" if self.trend else ""
-        doubt = "" if self.verdict == "clear" else "cannot tell, within the noise: "
-        return f"{doubt}{self.widest.describe()}{trend}"
+        doubts = {"noise": "cannot tell, within the noise: ", "unknown": "cannot tell: "}
+        return f"{doubts.get(self.verdict, '')}{self.widest.describe()}{trend}"
 
 
 def common_epoch(records: Sequence[Record]) -> float:
@@ -158,7 +171,8 @@ def describe_basis(records: Sequence[Record], space: Space, epoch: float) -> str
     if failed := sum(record.state == "failed" for record in records if not record.scores):
         notes.append(f"Not counted: {failed} that failed without a score.")
     if repeated := len(there) - len(_distinct(there)):
-        notes.append(f"Counted once: configurations tried again ({repeated} trials).")
+        again = counted(repeated, "trial")
+        notes.append(f"Counted once: configurations tried again ({again}).")
     return " ".join((basis, *notes, _LEAD))
 
 
@@ -253,7 +267,7 @@ def _levels(groups: Mapping[str, Sequence[float]]) -> tuple[Level, ...]:
             label,
             len(scores),
             fmean(scores) if scores else None,
-            stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None,
+            None if not scores or _are_equal(scores) else stdev(scores) / math.sqrt(len(scores)),
         )
         for label, scores in groups.items()
     )
@@ -274,8 +288,7 @@ def _thirds(values: Sequence[float]) -> Iterator[tuple[str, list[int]]]:
 
 
 _Samples: TypeAlias = tuple[Sequence[float], Sequence[float]]
-_Estimate: TypeAlias = tuple[float, float, float, int | None]  # mean, its error, df, pairs
-_Estimator: TypeAlias = Callable[[str, str, _Samples], _Estimate]
+_Estimator: TypeAlias = Callable[[str, str, _Samples, float], Difference]
 
 
 def _differences(
@@ -283,33 +296,41 @@ def _differences(
 ) -> tuple[Difference, ...]:
     """Later minus earlier level, for levels with two trials or more."""
     compared = list(combinations([label for label, s in groups.items() if len(s) > 1], 2))
-    looks = len(compared) + more_looks
-    found = []
-    for earlier, later in compared:
-        mean, error, degrees, pairs = estimate(earlier, later, (groups[earlier], groups[later]))
-        half = float(stats.t.ppf(1 - _ALPHA / looks / 2, degrees)) * error
-        found.append(Difference(later, earlier, mean, mean - half, mean + half, pairs))
-    return tuple(found)
+    sure = 1 - _ALPHA / max(1, len(compared) + more_looks)
+    return tuple(
+        estimate(earlier, later, (groups[earlier], groups[later]), sure)
+        for earlier, later in compared
+    )
 
 
-def _welch(earlier: str, later: str, samples: _Samples) -> _Estimate:
+def _welch(earlier: str, later: str, samples: _Samples, sure: float) -> Difference:
     """Two samples with their own variances; degrees of freedom by Welch and Satterthwaite."""
-    parts = [stdev(sample) ** 2 / len(sample) for sample in samples]
-    error = math.sqrt(sum(parts))
-    spread = sum(part**2 / (len(s) - 1) for part, s in zip(parts, samples, strict=True))
-    degrees = sum(parts) ** 2 / spread if spread > 0 else 1.0
-    return fmean(samples[1]) - fmean(samples[0]), error, degrees, None
+    mean = fmean(samples[1]) - fmean(samples[0])
+    if any(map(_are_equal, samples)):
+        return Difference(later, earlier, mean, -math.inf, math.inf)
+    result = stats.ttest_ind(samples[1], samples[0], equal_var=False)
+    low, high = map(float, result.confidence_interval(sure))
+    return Difference(later, earlier, mean, low, high)
 
 
-def _paired(cells: _Cells, position: int, earlier: str, later: str, _: _Samples) -> _Estimate:
+def _paired(
+    cells: _Cells, position: int, earlier: str, later: str, _: _Samples, sure: float
+) -> Difference:
     """Cells that differ in the factor at `position` only."""
-    differences = [
-        cells[(*point[:position], later, *point[position + 1 :])] - score
-        for point, score in cells.items()
-        if point[position] == earlier
-    ]
-    pairs = len(differences)
-    return fmean(differences), stdev(differences) / math.sqrt(pairs), pairs - 1, pairs
+    before = {point: score for point, score in cells.items() if point[position] == earlier}
+    after = [cells[(*point[:position], later, *point[position + 1 :])] for point in before]
+    differences = [b - a for a, b in zip(before.values(), after, strict=True)]
+    mean, pairs = fmean(differences), len(differences)
+    if _are_equal(differences):
+        return Difference(later, earlier, mean, -math.inf, math.inf, pairs)
+    result = stats.ttest_rel(after, list(before.values()))
+    low, high = map(float, result.confidence_interval(sure))
+    return Difference(later, earlier, mean, low, high, pairs)
+
+
+def _are_equal(numbers: Sequence[float]) -> bool:
+    """Whether they differ by rounding alone, as one number also does."""
+    return max(numbers) - min(numbers) <= _ROUNDING
 
 
 def _balanced_grid(
@@ -329,18 +350,37 @@ def _balanced_grid(
 
 
 def _spearman(values: Sequence[float], scores: Sequence[float]) -> Trend | None:
-    """None where one side is constant, or fewer than three trials have an order."""
-    if len(values) < 3 or len(set(values)) == 1 or len(set(scores)) == 1:
+    """None where one side is constant, or fewer than three trials have an order.
+
+    With few trials, or equal ranks among them, the p-value is the share of the orders of the scores
+    that correlate at least as strongly: the t distribution would be sure of eight trials of which
+    one differs.
+    """
+    if len(values) < 3 or len(set(values)) == 1 or _are_equal(scores):
         return None
-    result = stats.spearmanr(values, scores)
-    trend = Trend(float(result.statistic), float(result.pvalue))
-    if len(values) > _EXACT_RANKS:
-        return trend
-    return replace(trend, p_value=_exact_p_value(values, scores))
+    sides = values, np.round(scores, 9)  # what rounding tells apart has no order
+    result = stats.spearmanr(*sides)
+    correlation, p_value = float(result.statistic), float(result.pvalue)
+    has_ties = any(len(np.unique(side)) < len(side) for side in sides)
+    if len(values) <= _FEW or (has_ties and len(values) <= _MANY):
+        p_value = _permuted_p_value(*(stats.rankdata(side) for side in sides))
+    return Trend(correlation, p_value)
 
 
-def _exact_p_value(values: Sequence[float], scores: Sequence[float]) -> float:
-    """The share of all orders of the scores that correlate at least as strongly."""
-    x, y = (stats.rankdata(side) - (len(values) + 1) / 2 for side in (values, scores))
-    orders = np.array(list(permutations(y)))  # (n!, n)
-    return float(np.mean(np.abs(orders @ x) >= abs(x @ y) - 1e-9))
+def _permuted_p_value(x: np.ndarray, y: np.ndarray) -> float:
+    """Two-sided, of the correlation of ranks: of all orders of one side where these are few, else
+    of random ones, always the same."""
+    middle = (len(x) + 1) / 2
+
+    def correlation(y: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(np.moveaxis(y, axis, -1) @ (x - middle))
+
+    result = stats.permutation_test(
+        (y - middle,),
+        correlation,
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=_PERMUTATIONS,
+        rng=0,
+    )
+    return float(result.pvalue)

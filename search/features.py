@@ -15,6 +15,7 @@ from optuna.distributions import (
 )
 
 from search.distributions import decode, distributions
+from search.integers import Integers
 from spaces import Condition, Domain, Simplex, Space, Value, factors, toml_text
 
 _APART = math.sqrt(0.5)  # two options differ in two of their columns: together a distance of 1
@@ -23,7 +24,11 @@ _APART = math.sqrt(0.5)  # two options differ in two of their columns: together 
 class Features:
     """A row has a number for each of Optuna's parameters, in order of declaration: that of an
     option; of a number its place from 0 to 1, in the logarithm where it is sampled so; NaN where
-    the parameter is not active."""
+    the parameter is not active.
+
+    An integer has one place, to the bit, wherever its row comes from: that is how a point that was
+    tried is known again. What has one value only has the middle.
+    """
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -34,6 +39,14 @@ class Features:
             for parameter, distribution in found.items()
         }
         self._sizes = np.array([_options(d) for d in self.parameters.values()], dtype=int)
+        self._integers = {
+            column: _integers(distribution)
+            for column, distribution in enumerate(self.parameters.values())
+            if isinstance(distribution, IntDistribution)
+        }
+        self._single = np.array(
+            [_options(d) == 0 and d.single() for d in self.parameters.values()], dtype=bool
+        )
         self._options: dict[str, dict[str, int]] = {
             name: {toml_text(option): i for i, option in enumerate(distribution.choices)}
             for name, distribution in self.parameters.items()
@@ -71,22 +84,32 @@ class Features:
         return self.at(random.random((count, len(self._sizes))))
 
     def at(self, places: np.ndarray) -> np.ndarray:
-        """Points of the unit cube as rows."""
-        options = np.minimum(np.floor(places * self._sizes), self._sizes - 1)
-        return self._without_inactive(np.where(self._sizes > 0, options, places))
+        """Points of the unit cube as rows: options are equal parts of a side, and integers parts
+        as large as Optuna draws them likely."""
+        return self._without_inactive(self._anew(places))
 
     def near(
         self, rows: np.ndarray, count: int, width: float, random: np.random.Generator
     ) -> np.ndarray:
         """float64 (rows * count, parameters): each row so many times with about two parameters
-        changed, options drawn anew and numbers moved by about `width`."""
+        changed, options drawn anew and numbers moved by about `width`, integers at least to the
+        next one."""
         rows = np.repeat(rows, count, axis=0)
-        anew = random.random(rows.shape)
+        anew = self._anew(random.random(rows.shape))
         moved = np.clip(rows + width * random.standard_normal(rows.shape), 0.0, 1.0)
-        options = np.minimum(np.floor(anew * self._sizes), self._sizes - 1)
-        changed = np.where(self._sizes > 0, options, np.where(np.isnan(rows), anew, moved))
+        for column, integers in self._integers.items():
+            moved[:, column] = integers.places(integers.moved(rows[:, column], moved[:, column]))
+        changed = np.where((self._sizes > 0) | self._single | np.isnan(rows), anew, moved)
         changes = random.random(rows.shape) < 2 / max(2, rows.shape[1])
         return self._without_inactive(np.where(changes | np.isnan(rows), changed, rows))
+
+    def _anew(self, uniform: np.ndarray) -> np.ndarray:
+        """Numbers from 0 to 1 as rows in which all is active."""
+        options = np.minimum(np.floor(uniform * self._sizes), self._sizes - 1)
+        rows = np.where(self._sizes > 0, options, np.where(self._single, 0.5, uniform))
+        for column, integers in self._integers.items():
+            rows[:, column] = integers.places(integers.drawn(uniform[:, column]))
+        return rows
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         """float64 (rows, coordinates): places as they are, options one-hot so that two of them are
@@ -125,7 +148,9 @@ class Features:
     def _number(self, name: str, distribution: BaseDistribution, value: Value) -> float:
         if name in self._options:
             return self._options[name][toml_text(value)]
-        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        if isinstance(distribution, IntDistribution):
+            return _integers(distribution).place(value)
+        assert isinstance(distribution, FloatDistribution)
         low, high = _ends(distribution)
         scaled = math.log(value) if distribution.log else value
         return (scaled - low) / (high - low) if high > low else 0.5
@@ -178,7 +203,11 @@ def _options(distribution: BaseDistribution) -> int:
     return 0
 
 
-def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+def _integers(distribution: IntDistribution) -> Integers:
+    return Integers(distribution.low, distribution.high, distribution.log)
+
+
+def _ends(distribution: FloatDistribution) -> tuple[float, float]:
     low, high = distribution.low, distribution.high
     return (math.log(low), math.log(high)) if distribution.log else (low, high)
 
@@ -186,9 +215,10 @@ def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, flo
 def _value(distribution: BaseDistribution, number: float) -> Value:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(number)]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if isinstance(distribution, IntDistribution):
+        return int(_integers(distribution).nearest(np.array([number]))[0])
+    assert isinstance(distribution, FloatDistribution)
     low, high = _ends(distribution)
     found = low + number * (high - low)
     found = math.exp(found) if distribution.log else found
-    found = min(max(found, distribution.low), distribution.high)
-    return round(found) if isinstance(distribution, IntDistribution) else found
+    return min(max(found, distribution.low), distribution.high)

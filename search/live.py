@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import Callback
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
@@ -22,12 +22,17 @@ from search.pace import Pace
 from search.records import Record, State
 from search.tables import duration, value_text
 from search.tally import Tally
+from search.terminal import Fitting, tell, terminal
 from search.unsaved import Unsaved
+from search.words import counted
 from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_PREDICTIONS = 5.0
 _ROWS = 8
+_CONFIGURATION = 12  # columns without which a configuration is not shown
+_COLUMNS = ("trial", "state", "epoch", "score")
+_FEWER = (("trial", "epoch", "score"), ("trial", "score"), ("score",))
 _STYLES: dict[State, str] = {
     "running": "cyan",
     "paused": "yellow",
@@ -79,8 +84,8 @@ class Progress:
         counts = self.tally.counts
         states = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
         doing = states or self.waits_for() or "starting"
-        parts = [f"{self.tally.ended}/{self._agenda.trials} trials ({doing})"]
-        parts.append(f"{epoch_text(self.tally.epochs)} of {self.full} epochs")
+        parts = [f"{self.tally.ended}/{counted(self._agenda.trials, 'trial')} ({doing})"]
+        parts.append(f"{epoch_text(self.tally.epochs)} of {counted(self.full, 'epoch')}")
         best = self.tally.best
         if best is not None and best.last_score is not None:
             parts.append(
@@ -98,14 +103,15 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
     def __init__(self, agenda: Agenda, quiet: bool = False) -> None:
         self._agenda, self._quiet = agenda, quiet
         self._progress = Progress(agenda)
-        self._console = Console(stderr=True)
+        self._console = terminal(stderr=True)
         self._live: Live | None = None
         self._last_line = 0.0
 
     def start(self, waits_for: Callable[[], str | None] = lambda: None) -> None:
         """Begin to draw. `waits_for` says in few words why no trial runs, where that is known."""
         self._progress.waits_for = waits_for
-        if self._console.is_terminal and not self._quiet:
+        # A dumb terminal, and what only claims to be one, gets lines.
+        if self._console.is_interactive and not self._quiet:
             self._live = Live(
                 self._draw(), console=self._console, refresh_per_second=4, transient=True
             )
@@ -119,7 +125,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
     def say(self, text: str) -> None:
         """One line above the table, where there is one."""
         if self._live is not None:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            tell(self._console, text, whole=True)
         else:
             print(text, file=sys.stderr, flush=True)
 
@@ -139,14 +145,14 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         shown = [state for state in _STYLES if state != "paused" or counts[state]]
         head = Text.assemble(
             (self._agenda.study.name, "bold"),
-            f"  {done}/{self._agenda.trials} trials  ",
+            f"  {done}/{counted(self._agenda.trials, 'trial')}  ",
             *[(f"{counts[state]} {state}  ", _STYLES[state]) for state in shown],
         )
         left = progress.seconds_left()
         ends = f"about {duration(left)} left" if left is not None else "measuring"
         ends = progress.waits_for() or ends
         spent = Text(
-            f"{epoch_text(tally.epochs)} epochs; {progress.full} without stopping; "
+            f"{counted(tally.epochs, 'epoch')}; {progress.full} without stopping; "
             f"{duration(progress.seconds)} so far, {ends}"
         )
         # The padding of nothing ends the bar's line, which it does not do itself.
@@ -154,25 +160,55 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
         return Group(head, bar, spent, _table(self._agenda))
 
 
-def _table(agenda: Agenda) -> Table:
-    """The best trial, what runs, and the last ones that ended."""
+def _table(agenda: Agenda) -> RenderableType:
+    """The best trial, what runs, and the last ones that ended. With less room first the
+    configurations go, then the states, then the epochs."""
     best = agenda.tally.best
     running = [r for r in agenda.tally.open.values() if r.state == "running"]
     rows: list[Record] = []
     for record in (best, *running, *reversed(agenda.tally.latest)):
         if record is not None and record not in rows:
             rows.append(record)
-    table = Table(box=None, pad_edge=False, expand=True)
-    for column in ("trial", "state", "epoch", agenda.study.search.objective):
-        table.add_column(column, no_wrap=True)
-    table.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in rows[:_ROWS]:
-        score = "" if row.last_score is None else f"{row.last_score:.3f}"
-        style = "bold" if row is best else _STYLES.get(row.state, "")
-        name = "best" if row is best else row.state
+
+    def made(
+        columns: Callable[[RenderableType], int], width: int, ascii_only: bool
+    ) -> RenderableType:
+        numbers = _rows(agenda, rows[:_ROWS], _COLUMNS)
+        if columns(numbers) + _CONFIGURATION <= width:
+            cut: OverflowMethod = "crop" if ascii_only else "ellipsis"
+            return _rows(agenda, rows[:_ROWS], _COLUMNS, cut)
+        narrower = (numbers, *(_rows(agenda, rows[:_ROWS], few) for few in _FEWER))
+        return next((table for table in narrower if columns(table) <= width), narrower[-1])
+
+    return Fitting(made)
+
+
+def _rows(
+    agenda: Agenda,
+    rows: Sequence[Record],
+    shown: Sequence[str],
+    configuration: OverflowMethod | None = None,
+) -> Table:
+    """A table of some columns, and where there is room also the configurations, cut so."""
+    best = agenda.tally.best
+    table = Table(box=None, pad_edge=False, expand=configuration is not None)
+    for column in shown:
+        table.add_column(
+            agenda.study.search.objective if column == "score" else column, no_wrap=True
+        )
+    if configuration:
+        table.add_column("configuration", no_wrap=True, overflow=configuration, ratio=1)
+    for row in rows:
+        cells = {
+            "trial": row.id,
+            "state": "best" if row is best else row.state,
+            "epoch": f"{epoch_text(row.epoch)}/{agenda.study.epochs}",
+            "score": "" if row.last_score is None else f"{row.last_score:.3f}",
+        }
         values = " ".join(short(name, value) for name, value in row.values.items())
-        epoch = f"{epoch_text(row.epoch)}/{agenda.study.epochs}"
-        table.add_row(row.id, name, epoch, score, values, style=style)
+        style = "bold" if row is best else _STYLES.get(row.state, "")
+        told = [Text(cells[column]) for column in shown]
+        table.add_row(*told, *([Text(values)] if configuration else []), style=style)
     return table
 
 

@@ -27,6 +27,7 @@ from search.records import Record, best_record, ranked
 from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.tables import cells, columns, score_text, value_text
+from search.words import counted
 from spaces import EMBEDDED, TASKS, StudyFile, UserError, Value, factors, toml_text
 
 _SCORES = (*TASKS, "mean")
@@ -158,7 +159,8 @@ def _effect_rows(effects: Iterable[FactorEffect]) -> list[list[object]]:
             mean = [level.count, level.mean, level.standard_error, None, None]
             rows.append([effect.factor, effect.epoch, level.label, None, *mean, *about])
         for difference in effect.differences:
-            interval = [difference.mean, None, difference.low, difference.high]
+            bounds = [difference.low, difference.high] if difference.is_bounded else [None, None]
+            interval = [difference.mean, None, *bounds]
             labels = [difference.level, difference.against, difference.pairs]
             rows.append([effect.factor, effect.epoch, *labels, *interval, *about])
     return rows
@@ -212,7 +214,7 @@ def _facts(study: StudyFile) -> list[tuple[str, str]]:
     return [
         ("Data", corpus),
         ("Encoder", Path(encoder).name if Path(encoder).is_absolute() else encoder),
-        ("Budget", f"{study.trials} trials of up to {study.epochs} epochs"),
+        ("Budget", f"{counted(study.trials, 'trial')} of up to {counted(study.epochs, 'epoch')}"),
         ("Objective", _OBJECTIVES[search.objective]),
         ("Sampler", f"{study.sampler}, seed {search.seed}"),
         ("Scheduler", _scheduler(study)),
@@ -286,15 +288,17 @@ def _trial(record: Record, measured: _Measured) -> dict[str, Any]:
 
 
 def _grid(measured: _Measured) -> list[dict[str, Any]]:
-    """The trials of a space of choices in the order of its grid; none for other spaces. Only
-    completed trials have scores there: the last epochs of others are no equals of theirs."""
-    space = measured.study.space
-    if not space.free or not space.is_grid:
+    """The trials of a space of choices, or of any that is run whole, in the order of its grid; none
+    for other spaces. Only completed trials have scores there: the last epochs of others are no
+    equals of theirs."""
+    study, space = measured.study, measured.study.space
+    listed = all(domain.levels is not None for domain in space.free.values())
+    if not space.free or not (listed or study.trials == space.size):
         return []
 
     def order(record: Record) -> list[int]:
         return [
-            _position(space.free[name].levels or (), record.values.get(name)) for name in space.free
+            _position(space.free[name].values or (), record.values.get(name)) for name in space.free
         ]
 
     return [
@@ -309,9 +313,11 @@ def _grid(measured: _Measured) -> list[dict[str, Any]]:
     ]
 
 
-def _position(levels: Sequence[Value], value: Value) -> int:
-    """Where a value stands in its list; `1` and `True` are different, an inactive one is first."""
-    same = [i for i, level in enumerate(levels) if (type(level), level) == (type(value), value)]
+def _position(values: Sequence[Value], value: Value) -> int:
+    """Where a value stands among all; `1` and `True` are different, an inactive one is first."""
+    if isinstance(values, range):
+        return -1 if value is None else values.index(value)
+    same = [i for i, other in enumerate(values) if (type(other), other) == (type(value), value)]
     return same[0] if same else -1
 
 

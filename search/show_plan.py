@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
-from rich.console import Console
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from search.clock import epoch_text
 from search.rungs import Rungs
 from search.tables import duration
+from search.terminal import Fitting, bold, tell, terminal
+from search.words import counted
 from spaces import StudyFile, load_study
 
-_COUNTED = 1_000_000  # configurations of a grid are counted up to here
+_BESIDE = 34  # columns without which what is told is below its name
 
 
 def plan(given: argparse.Namespace) -> None:
@@ -29,20 +32,35 @@ def plan(given: argparse.Namespace) -> None:
     study = load_study(given.study, given.overrides)
     if given.timing:
         material, predicted = load_and_predict(study, given.nodes)
-        counted = _counted(study, material)
-        counted["prediction"] = predicted and asdict(predicted)
+        found = _counted(study, material)
+        found["prediction"] = predicted and asdict(predicted)
     else:
-        counted = _counted(study, load_material(study))
+        found = _counted(study, load_material(study))
     if given.json:
-        print(json.dumps(counted, indent=2))
+        print(json.dumps(found, indent=2))
         return
-    prediction = counted.pop("prediction", {})
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in counted.items():
-        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _plain(name, value))
-    for name, text in _told(prediction).items():
-        table.add_row(f"[bold]{name}[/]", text)
-    Console().print(table)
+    prediction = found.pop("prediction", {})
+    told = {name.replace("_", " "): _plain(name, value) for name, value in found.items()}
+    tell(terminal(), _listed({**told, **_told(prediction)}))
+
+
+def _listed(told: Mapping[str, str]) -> RenderableType:
+    """Names with what is told of them, beside each other, or without room for it below."""
+
+    def made(columns: Callable[[RenderableType], int], width: int, _: bool) -> RenderableType:
+        if max(map(len, told)) + _BESIDE > width:
+            parts: list[RenderableType] = []
+            for name, text in told.items():
+                parts += [bold(name), Padding(Text(text), (0, 0, 0, 2))]
+            return Group(*parts)
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in told.items():
+            table.add_row(bold(name), Text(text))
+        return table
+
+    return Fitting(made)
 
 
 def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
@@ -65,21 +83,13 @@ def _counted(study: StudyFile, material: Any) -> dict[str, Any]:
         },
         "skipped_rows": [f"{r.file}, row {r.row}: {r.why}" for r in material.skipped],
         "free_factors": {name: d.describe() for name, d in study.space.free.items()},
-        "configurations": _count(study),
+        "configurations": study.space.size,
         "trials": study.trials,
         "epochs_a_trial": study.epochs,
         "epochs_without_stopping": study.trials * study.epochs,
         "rungs": list(Rungs.of(study).levels),
         "samples_per_epoch": samples or (None if drawn else "all"),
     }
-
-
-def _count(study: StudyFile) -> int | None:
-    """The configurations of a categorical space, None for one that cannot be counted."""
-    if not study.space.is_grid:
-        return None
-    count = sum(1 for _ in islice(study.space.grid(), _COUNTED + 1))
-    return count if count <= _COUNTED else None
 
 
 def _plain(name: str, value: Any) -> str:
@@ -108,7 +118,8 @@ def _told(prediction: Mapping[str, Any] | None) -> dict[str, str]:
     low, high = duration(prediction["low"]), duration(prediction["high"])
     told = {
         "takes": f"about {duration(prediction['seconds'])} ({low} to {high}) with "
-        f"{prediction['slots']} trials side by side, for {epoch_text(prediction['epochs'])} epochs",
+        f"{counted(prediction['slots'], 'trial')} side by side, for "
+        f"{counted(prediction['epochs'], 'epoch')}",
         "ends by": f"search.{prediction['ended_by']}",
         "precision": prediction["precision"],
     }

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 
 from search.budget import used_up
 from search.clock import epoch_text
@@ -19,6 +19,8 @@ from search.rungs import Rungs
 from search.study_folder import StudyFolder
 from search.tables import duration, trials_table
 from search.tally import Tally
+from search.terminal import tell, terminal
+from search.words import counted
 from spaces import StudyFile
 
 
@@ -31,24 +33,25 @@ def status(given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps(found, indent=2))
         return
-    console = Console(highlight=False)
+    console = terminal()
     states = ", ".join(f"{count} {state}" for state, count in found["states"].items())
     running = "a search is running" if found["running"] else "no search is running"
-    console.print(f"[bold]{study.name}[/]: {len(records)} of {found['trials']} trials ({states})")
-    spent, full = found["epochs"], found["epochs_without_stopping"]
-    console.print(f"{epoch_text(spent)} epochs spent; {full} without stopping; {running}")
+    of = f"{len(records)} of {counted(found['trials'], 'trial')}"
+    tell(console, Text.assemble((study.name, "bold"), f": {of} ({states})"))
+    spent, full = counted(found["epochs"], "epoch"), found["epochs_without_stopping"]
+    tell(console, f"{spent} spent; {full} without stopping; {running}")
     used = f"{duration(found['seconds'])} of search"
     if study.resources.price:
         used += f", which cost {found['cost']:.4g}"
-    console.print(used)
+    tell(console, used)
     for epoch, count in found["rungs"].items():
-        console.print(f"rung at epoch {epoch_text(epoch)}: {count} trials")
+        tell(console, f"rung at epoch {epoch_text(epoch)}: {counted(count, 'trial')}")
     if found["ending"]:
-        console.print(found["ending"]["sentence"])
+        tell(console, found["ending"]["sentence"])
     if found["seconds_left"] is not None:
         low, high = map(duration, found["seconds_left_between"])
-        console.print(f"about {duration(found['seconds_left'])} left ({low} to {high})")
-    console.print(trials_table(records, study.space, limit=12))
+        tell(console, f"about {duration(found['seconds_left'])} left ({low} to {high})")
+    tell(console, trials_table(records, study.space, limit=12))
 
 
 def summary(study: StudyFile, folder: StudyFolder, records: Sequence[Record]) -> dict[str, Any]:

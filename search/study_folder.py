@@ -93,7 +93,7 @@ class StudyFolder:
         """
         if not self.file.exists():
             raise UserError(f"{self.path} is no study's folder: it has no {self.file.name}.")
-        stored = load_study(self.file)
+        stored = load_study(self.file, stored=True)
         return StudyFile(
             self.path.resolve().name,
             stored.space,

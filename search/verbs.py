@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from search.records import Record
 from search.show_plan import plan
 from search.status import status, summary
 from search.study_folder import StudyFolder
+from search.terminal import bold, tell, terminal
 from spaces import (
     Space,
     StudyFile,
     factors,
     factors_markdown,
     load_study,
+    shortened,
     study_schema,
     toml_text,
 )
@@ -50,12 +54,13 @@ def space(given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps(rows, indent=2))
         return
-    console = Console()
+    console = terminal()
     for row in rows:
-        here = f" [cyan]here: {row['here']}[/]" if row["here"] else ""
-        console.print(f"[bold]{row['factor']}[/] = {toml_text(row['default'])}{here}")
-        console.print(f"    {row['meaning']}", highlight=False)
-        console.print(f"    [dim]{row['allowed']}; active {row['active']}[/]", highlight=False)
+        here = f" here: {row['here']}" if row["here"] else ""
+        default = f" = {toml_text(row['default'])}"
+        tell(console, Text.assemble((row["factor"], "bold"), default, (here, "cyan")))
+        tell(console, row["meaning"], indent=4)
+        tell(console, Text(f"{row['allowed']}; active {row['active']}", style="dim"), indent=4)
 
 
 def _here(varied: Space, name: str) -> str:
@@ -64,8 +69,8 @@ def _here(varied: Space, name: str) -> str:
     return toml_text(varied.fixed[name])
 
 
-def search(given: argparse.Namespace) -> None:
-    """Run a search or the rest of one; then its report."""
+def search(given: argparse.Namespace) -> int:
+    """Run a search or the rest of one; then its report. The exit code."""
     study = load_study(given.study, given.overrides)
     given.dir = given.dir or Path("runs") / study.name
     from search.run import run
@@ -80,19 +85,31 @@ def search(given: argparse.Namespace) -> None:
     found = summary(study, folder, records)
     if given.json:
         print(json.dumps({**found, "report": str(page)}, indent=2))
-        return
+        return _came_to(records, folder)
     _print_results(study, records)
-    console = Console()
-    console.print()
+    console = terminal()
+    tell(console, "")
     if found["ending"]:
-        console.print(found["ending"]["sentence"], highlight=False, soft_wrap=True)
+        tell(console, found["ending"]["sentence"], whole=True)
     for label, text in (
         ("report", str(page)),
-        ("TensorBoard", f"ablatune compare {folder.path}"),
+        ("TensorBoard", f"ablatune compare {shlex.quote(str(folder.path))}"),
         ("Optuna", str(folder.journal)),
         ("trials", str(folder.trials)),
     ):
-        console.print(f"{label:<12}", text, highlight=False, soft_wrap=True)
+        tell(console, f"{label:<12} {text}", whole=True)
+    return _came_to(records, folder)
+
+
+def _came_to(records: Sequence[Record], folder: StudyFolder) -> int:
+    """The exit code: a search has come to something where any of its trials did not fail."""
+    if not records or any(record.state != "failed" for record in records):
+        return 0
+    all_of_them = "The one trial" if len(records) == 1 else f"All {len(records)} trials"
+    why = shortened(records[0].failure or "of an unknown reason")
+    reason = f"{why}" if len(records) == 1 else f"trial {records[0].id}: {why}"
+    print(f"error: {all_of_them} failed, {reason}; {folder.log} says more.", file=sys.stderr)
+    return 1
 
 
 def report(given: argparse.Namespace) -> None:
@@ -107,7 +124,7 @@ def report(given: argparse.Namespace) -> None:
         print(json.dumps({**summary(study, folder, records), "report": str(page)}, indent=2))
         return
     _print_results(study, records)
-    Console().print(f"\nreport  {page}", highlight=False, soft_wrap=True)
+    tell(terminal(), f"\nreport  {page}", whole=True)
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -121,12 +138,12 @@ def _print_results(study: StudyFile, records: Sequence[Record]) -> None:
     from search.effects import common_epoch, describe_basis, level_means
     from search.tables import best_lines, effects_table, trials_table
 
-    console = Console()
-    console.print(trials_table(records, study.space, limit=10))
+    console = terminal()
+    tell(console, trials_table(records, study.space, limit=10))
     for line in best_lines(records, study.space):
-        console.print(line, highlight=False)
+        tell(console, line)
     epoch = common_epoch(records)
-    console.print("\n[bold]What the factors do, so far[/]")
-    console.print(describe_basis(records, study.space, epoch), highlight=False)
+    tell(console, bold("\nWhat the factors do, so far"))
+    tell(console, describe_basis(records, study.space, epoch))
     if epoch:
-        console.print(effects_table(level_means(records, study.space, epoch)))
+        tell(console, effects_table(level_means(records, study.space, epoch)))

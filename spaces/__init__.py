@@ -11,6 +11,8 @@ from spaces.domains import (
     Text,
     Texts,
     Value,
+    shortened,
+    shown,
     toml_text,
 )
 from spaces.errors import UserError, unknown
@@ -59,6 +61,8 @@ __all__ = [
     "load_study",
     "parse_overrides",
     "parse_study",
+    "shortened",
+    "shown",
     "study_schema",
     "toml_text",
     "unknown",

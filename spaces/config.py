@@ -7,7 +7,7 @@ factor, add one field here and the code in `model/` that honours it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -353,3 +353,16 @@ def _holds(factor: Key, values: Mapping[str, Value]) -> bool:
 def is_active(name: str, values: Mapping[str, Value]) -> bool:
     """Whether the factor `name` has an effect under `values`."""
     return _holds(factors()[name], values)
+
+
+def conditions_on(names: Iterable[str]) -> frozenset[str]:
+    """The factors whose values decide whether any of `names` has an effect, directly or through
+    others."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        for condition in factors()[left.pop()].when:
+            if condition.factor not in found:
+                found.add(condition.factor)
+                left.append(condition.factor)
+    return frozenset(found)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from spaces.domains import Domain, Value, toml_text
+from spaces.domains import Domain, Value, shown, toml_text
 from spaces.errors import UserError, unknown
 
 Table = TypeVar("Table")
@@ -61,7 +61,7 @@ class Key:
             return self.domain.accept(value)
         except ValueError as error:
             raise UserError(
-                f"{where}: {self.name} must be {error}, but it is {toml_text(value)}."
+                f"{where}: {self.name} must be {error}, but it is {shown(value)}."
             ) from None
 
 

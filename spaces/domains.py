@@ -1,13 +1,15 @@
 """The sets of values that a key may take.
 
 Each domain checks a value (`accept`), says in words what it allows (`describe`), and gives its
-JSON schema. A domain that can be enumerated has `levels`; the others have None.
+JSON schema. A domain with finitely many values has these as `values`, and where it lists them
+one by one, as a choice does, also as `levels`; the others have None.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -19,7 +21,12 @@ class Domain(Protocol):
 
     @property
     def levels(self) -> tuple[Value, ...] | None:
-        """All values in order, or None where they cannot be listed."""
+        """The values of a list in the order of it, or None where there is none."""
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        """All values in order, without listing them: an integer interval may have millions. None
+        where there is no end of them."""
 
     def accept(self, value: Value) -> Value:
         """The value in its own type (an int becomes a float, a list a tuple).
@@ -33,6 +40,10 @@ class Domain(Protocol):
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of one value."""
+
+
+_LISTED = 24  # options of a choice that a sentence lists
+_SHOWN = 100  # characters of a text that a sentence shows
 
 
 def _is_number(value: Value) -> bool:
@@ -53,10 +64,14 @@ class Choice:
         if not self.options:
             raise ValueError("a choice needs at least one option")
         if len({(type(option), option) for option in self.options}) < len(self.options):
-            raise ValueError(f"a choice lists each option once, got {toml_text(self.options)}")
+            raise ValueError(f"a choice lists each option once, got {shown(self.options)}")
 
     @property
     def levels(self) -> tuple[Value, ...] | None:
+        return self.options
+
+    @property
+    def values(self) -> Sequence[Value] | None:
         return self.options
 
     def accept(self, value: Value) -> Value:
@@ -68,7 +83,9 @@ class Choice:
         raise ValueError(self.describe())
 
     def describe(self) -> str:
-        return "one of " + ", ".join(toml_text(option) for option in self.options)
+        listed = ", ".join(shown(option) for option in self.options[:_LISTED])
+        more = len(self.options) - _LISTED
+        return f"one of {listed}" + (f" and {more} more" if more > 0 else "")
 
     def schema(self) -> dict[str, Any]:
         return {"enum": [list(o) if isinstance(o, tuple) else o for o in self.options]}
@@ -95,6 +112,10 @@ class Interval:
     @property
     def levels(self) -> tuple[Value, ...] | None:
         return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return (self.low,) if self.low == self.high else None
 
     def accept(self, value: Value) -> Value:
         if not _is_number(value) or not self.low <= value <= self.high:
@@ -123,6 +144,10 @@ class IntInterval:
     @property
     def levels(self) -> tuple[Value, ...] | None:
         return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return range(self.low, self.high + 1)
 
     def accept(self, value: Value) -> Value:
         inside = _is_number(value) and self.low <= value <= self.high
@@ -154,6 +179,10 @@ class Simplex:
     @property
     def levels(self) -> tuple[Value, ...] | None:
         return None
+
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return None if self.free_numbers else (self.centre,)
 
     @property
     def free_numbers(self) -> int:
@@ -208,7 +237,8 @@ class Simplex:
 
 @dataclass(frozen=True)
 class Text:
-    """Any text that is not empty; `what` says what it stands for."""
+    """Any text that is not empty and that a file in UTF-8 can hold; `what` says what it stands
+    for."""
 
     what: str
 
@@ -216,8 +246,12 @@ class Text:
     def levels(self) -> tuple[Value, ...] | None:
         return None
 
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return None
+
     def accept(self, value: Value) -> Value:
-        if not isinstance(value, str) or not value.strip():
+        if not is_text(value):
             raise ValueError(self.describe())
         return value
 
@@ -226,6 +260,16 @@ class Text:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"\S"}
+
+
+def is_text(value: Value) -> bool:
+    """Of no path is any part a null character or half a surrogate pair, which is what Python makes
+    of an argument that is not UTF-8."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
+    )
 
 
 @dataclass(frozen=True)
@@ -238,10 +282,12 @@ class Texts:
     def levels(self) -> tuple[Value, ...] | None:
         return None
 
+    @property
+    def values(self) -> Sequence[Value] | None:
+        return None
+
     def accept(self, value: Value) -> Value:
-        if not isinstance(value, list | tuple) or not all(
-            isinstance(text, str) and text.strip() for text in value
-        ):
+        if not isinstance(value, list | tuple) or not all(map(is_text, value)):
             raise ValueError(self.describe())
         return tuple(value)
 
@@ -265,3 +311,21 @@ def toml_text(value: Value) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {toml_text(v)}" for name, v in value.items()) + "}"
     return str(value)
+
+
+def shown(value: Value) -> str:
+    """A value as a sentence shows it: as a study file writes it, the beginning of a long one."""
+    try:
+        return shortened(toml_text(value))
+    except RecursionError:
+        return "nested too deeply to show"
+    except ValueError:  # Python writes no integer of more than 4300 digits.
+        return "a number of thousands of digits"
+
+
+def shortened(text: str) -> str:
+    """A text from outside in one line of a sentence: the beginning of a long one, and without
+    what a terminal would take for a command."""
+    start = text if len(text) <= _SHOWN else text[: _SHOWN // 2]
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    return plain if start == text else f"{plain} ... ({len(text)} characters)"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from spaces.domains import shortened
+
 
 class UserError(Exception):
     """Wrong input: one sentence that says what, where, and what would be right.
@@ -15,8 +17,8 @@ class UserError(Exception):
 
 def unknown(kind: str, name: object, available: Iterable[str], where: str = "") -> UserError:
     """The error for a name that does not exist: the nearest one that does, or all of them."""
-    names = list(available)
-    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names, given = list(available), shortened(str(name))
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"available are {', '.join(names)}."
     place = f" in {where}" if where else ""
-    return UserError(f"Unknown {kind} {str(name)!r}{place}; {hint}")
+    return UserError(f"Unknown {kind} {given!r}{place}; {hint}")

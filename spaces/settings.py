@@ -51,7 +51,7 @@ class SearchSettings:
         Choice(("auto", "gp", "tpe", "random", "grid")),
         "who proposes configurations: a Gaussian process over configurations and epochs, which "
         "learns from the scores of stopped and running trials what they would have come to; "
-        "Optuna's TPE (multivariate, grouped); chance; or every one of a categorical space in "
+        "Optuna's TPE (multivariate, grouped); chance; or every one of a finite space in "
         "order; auto is grid where search.trials are enough for one, else gp",
         source="Klein et al. 2020; Bergstra et al. 2011; Watanabe 2023",
     )
@@ -66,7 +66,7 @@ class SearchSettings:
     trials: int = key(
         32,
         IntInterval(1, 1_000_000),
-        "trials to run; a categorical space never has more than it has configurations",
+        "trials to run; a space of lists and integers never has more than it has configurations",
     )
     start_from: tuple[str, ...] | None = key(
         None,

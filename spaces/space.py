@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from spaces.config import Config, factors, is_active
+from spaces.config import Config, conditions_on, factors, is_active
 from spaces.declare import Condition, Key
-from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value
+from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Value, shown, toml_text
 from spaces.errors import UserError, unknown
 
 FREE = "free"  # in a study file: vary over the whole declared domain
@@ -23,13 +24,22 @@ class Space:
     fixed: Mapping[str, Value] = field(default_factory=lambda: Config().values())
 
     @classmethod
-    def parse(cls, table: Mapping[str, Value], where: str) -> Space:
+    def parse(
+        cls, table: Mapping[str, Value], where: str, meant: Collection[str] | None = None
+    ) -> Space:
         """A space from a study file's table: a list, a {low, high, log} table or "free" frees a
         factor, a plain value fixes it, and what is left out has its default.
 
+        Args:
+            where: named in errors.
+            meant: the factors whose values the user set for this space, so that none may be without
+                effect; None for all of the table, but of none where it lists every factor, as a
+                study that was written out does.
+
         Raises:
-            UserError: for an unknown factor, a value or a part of a domain that is not allowed,
-                or a free factor that could never be active.
+            UserError: for an unknown factor, a value or a part of a domain that is not allowed, or
+                a factor that is free, or meant to have another value than its default, and could
+                never be active.
         """
         declared = factors()
         for name in table:
@@ -47,13 +57,51 @@ class Space:
             else:
                 free[name] = domain
         space = cls(free, fixed)
-        for name, factor in declared.items():
-            if name in free and not space.can_be_active(name):
-                raise UserError(
-                    f"{where}: {name} is free but has no effect here: it acts only where "
-                    f"{factor.active_where}."
-                )
+        idle = [name for name in declared if not space.can_be_active(name)]
+        if free_idle := [name for name in idle if name in free]:
+            raise space._free_without_effect(free_idle, where)
+        if meant is None:
+            meant = () if table.keys() >= declared.keys() else table.keys()
+        for name in idle:
+            if name in meant and fixed[name] != declared[name].default:
+                raise space._set_without_effect(name, where)
         return space
+
+    def _free_without_effect(self, names: Sequence[str], where: str) -> UserError:
+        """What else to set, so that a command line can be made of it."""
+        defaults = [f"{name}={toml_text(factors()[name].default)}" for name in names]
+        fixes = " ".join(f"--set {shlex.quote(text)}" for text in defaults)
+        roots = " and ".join(f"{root} is {self._told(root)}" for root in self._roots(names))
+        if len(names) == 1:
+            active_where = factors()[names[0]].active_where
+            told = f"{names[0]} is free but has no effect here: it acts only where {active_where}"
+            return UserError(f"{where}: {told}. Where {roots}, fix it too: {fixes}.")
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        told = f"{listed} are free but have no effect here, where {roots}"
+        return UserError(f"{where}: {told}. Fix them too: {fixes}.")
+
+    def _set_without_effect(self, name: str, where: str) -> UserError:
+        roots = " and ".join(f"{root} is {self._told(root)}" for root in self._roots([name]))
+        return UserError(
+            f"{where}: {name} is set to {shown(self.fixed[name])} but has no effect here, where "
+            f"{roots}: it acts only where {factors()[name].active_where}. Set that too, or leave "
+            f"{name} out."
+        )
+
+    def _roots(self, names: Iterable[str]) -> list[str]:
+        """The factors whose values keep `names` from acting, and that can act themselves."""
+        found: dict[str, None] = {}
+        for name in names:
+            for condition in factors()[name].when:
+                if not self.can_be_active(condition.factor):
+                    found |= dict.fromkeys(self._roots([condition.factor]))
+                elif not self._can_hold(condition):
+                    found[condition.factor] = None
+        return list(found)
+
+    def _told(self, name: str) -> str:
+        """What a factor is here, in words that follow "is"."""
+        return self.free[name].describe() if name in self.free else shown(self.fixed[name])
 
     def config(self, values: Mapping[str, Value] | None = None, **fixed: Value) -> Config:
         """The configuration at a point; a free factor that `values` leaves out has its default
@@ -95,8 +143,41 @@ class Space:
 
     @property
     def is_grid(self) -> bool:
-        """Whether every free factor has a list of values."""
-        return all(domain.levels is not None for domain in self.free.values())
+        """Whether it has finitely many configurations: every free factor takes finitely many
+        values, be they listed or an interval's integers."""
+        return all(domain.values is not None for domain in self.free.values())
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many different configurations it has, counted without listing them; None where
+        there is no end of them."""
+        return self._count(0, {}, {}) if self.is_grid else None
+
+    def _count(
+        self, at: int, switches: Mapping[str, Value], known: dict[tuple[Value, ...], int]
+    ) -> int:
+        """The configurations of the free factors from the position `at` on, given the values of
+        those before it on which the conditions of any depend."""
+        names = tuple(self.free)
+        if at == len(names):
+            return 1
+        key = (at, *[(name, type(value), value) for name, value in switches.items()])
+        if key not in known:
+            name, values = names[at], self.free[names[at]].values or ()
+            if not self.is_active(name, switches):
+                known[key] = self._count(at + 1, switches, known)
+            elif name not in self._switches:
+                known[key] = len(values) * self._count(at + 1, switches, known)
+            else:
+                known[key] = sum(
+                    self._count(at + 1, {**switches, name: value}, known) for value in values
+                )
+        return known[key]
+
+    @cached_property
+    def _switches(self) -> frozenset[str]:
+        """The factors on whose values it depends which of the free ones are active."""
+        return conditions_on(self.free)
 
     def bounds(self, name: str) -> tuple[float, float]:
         """The smallest and the largest value that a numeric factor can take."""
@@ -112,13 +193,13 @@ class Space:
         """Every configuration once, as the active free factors' values.
 
         Raises:
-            UserError: if a free factor has no list of values.
+            UserError: if a free factor takes more values than can be counted.
         """
         for name, domain in self.free.items():
-            if domain.levels is None:
+            if domain.values is None:
                 raise UserError(
-                    f"A grid needs a list of values for every free factor, but {name} is "
-                    f"{domain.describe()}."
+                    f"A grid needs a list of values or an interval of integers for every free "
+                    f"factor, but {name} is {domain.describe()}."
                 )
         yield from self._points(tuple(self.free), {})
 
@@ -129,21 +210,21 @@ class Space:
         elif not self.is_active(names[0], point):
             yield from self._points(names[1:], point)
         else:
-            for value in self.free[names[0]].levels or ():
+            for value in self.free[names[0]].values or ():
                 yield from self._points(names[1:], {**point, names[0]: value})
 
     def can_be_active(self, name: str) -> bool:
         """Whether the space allows a value under which the factor `name` has an effect."""
         return all(
-            any(condition.holds({condition.factor: value}) for value in self._allowed(condition))
-            and self.can_be_active(condition.factor)
+            self._can_hold(condition) and self.can_be_active(condition.factor)
             for condition in factors()[name].when
         )
 
-    def _allowed(self, condition: Condition) -> Sequence[Value]:
-        """The values that the factor of a condition can take here."""
+    def _can_hold(self, condition: Condition) -> bool:
+        """Whether the factor of a condition can have a value here under which it holds."""
         name = condition.factor
-        return self.free[name].levels or () if name in self.free else (self.fixed[name],)
+        allowed = self.free[name].values or () if name in self.free else (self.fixed[name],)
+        return any(condition.holds({name: value}) for value in allowed)
 
 
 def _freed(factor: Key, written: Value, where: str) -> Domain | None:

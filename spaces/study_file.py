@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spaces.config import factors
+from spaces.config import conditions_on, factors
 from spaces.declare import build, keys
-from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex, Text, Value
+from spaces.domains import (
+    Choice,
+    Domain,
+    Interval,
+    IntInterval,
+    Simplex,
+    Text,
+    Value,
+    is_text,
+    shortened,
+)
 from spaces.errors import UserError, unknown
 from spaces.settings import (
     EMBEDDED,
@@ -72,24 +81,19 @@ class StudyFile:
     def sampler(self) -> str:
         """Who proposes configurations: `search.sampler`, or what it stands for as "auto".
 
-        A categorical space that can be run whole needs no model of what was not run. For all
+        A finite space that can be run whole needs no model of what was not run. For all
         others the Gaussian process finds the best soonest: benchmarks/efficiency.py.
         """
         if self.search.sampler != "auto":
             return self.search.sampler
-        return "grid" if self._configurations <= self.search.trials else "gp"
+        size = self.space.size
+        return "grid" if size is not None and size <= self.search.trials else "gp"
 
     @property
     def trials(self) -> int:
         """How many trials there are to be: as asked for, or as many as there are configurations."""
-        return min(self.search.trials, self._configurations)
-
-    @cached_property
-    def _configurations(self) -> int:
-        """Of a categorical space; more than `search.trials` for any other, and is not counted
-        further."""
-        most = self.search.trials + 1
-        return sum(1 for _ in islice(self.space.grid(), most)) if self.space.is_grid else most
+        size = self.space.size
+        return self.search.trials if size is None else min(self.search.trials, size)
 
     def tables(self) -> dict[str, dict[str, Value]]:
         """What to write as TOML: every key with its value, so that defaults may change later."""
@@ -108,32 +112,47 @@ class StudyFile:
         }
 
 
-def load_study(study: str | Path, overrides: Sequence[str] = ()) -> StudyFile:
+def load_study(study: str | Path, overrides: Sequence[str] = (), stored: bool = False) -> StudyFile:
     """A study from a file, or from the name of one in `studies/`, with `--set` overrides.
 
     A relative `data.path` or `encoder.name` folder in a file counts from the file's folder, one
     in an override from the working directory.
 
+    Args:
+        stored: the file was written out by a study, and lists also what has no effect.
+
     Raises:
-        UserError: if there is no such file, it is not TOML, or something in it is not allowed.
+        UserError: if there is no such file, it cannot be read, it is not TOML, or something in it
+            is not allowed.
     """
     file = _find(study)
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a TOML file: {error}.") from None
+    document = _read(file)
     _resolve_paths(document, file.parent)
     changes = parse_overrides(overrides)
     _resolve_paths(changes, Path.cwd())
+    meant = _meant({} if stored else document, changes)
     for table, values in changes.items():
         written = document.setdefault(table, {})
         if isinstance(written, dict):  # anything else is refused by parse_study
             written.update(values)
-    return parse_study(document, file.stem, str(file))
+    return parse_study(document, file.stem, str(file), meant)
 
 
-def parse_study(document: Mapping[str, Any], name: str, where: str) -> StudyFile:
-    """A study from a parsed TOML document; `where` is named in errors."""
+def _meant(document: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The factors that are to have an effect: those of the command line, and those of the file
+    but where the command line says otherwise."""
+    space, changed = document.get("space"), changes.get("space", {})
+    if not isinstance(space, dict) or space.keys() >= factors().keys():
+        return {*changed}
+    own = {name for name in space if name in factors()}
+    return {*changed, *(name for name in own if not conditions_on([name]) & changed.keys())}
+
+
+def parse_study(
+    document: Mapping[str, Any], name: str, where: str, meant: Collection[str] | None = None
+) -> StudyFile:
+    """A study from a parsed TOML document; `where` is named in errors; `meant` are the factors that
+    are to have an effect (see `Space.parse`)."""
     for table, values in document.items():
         if table not in (*TABLES, "space"):
             raise unknown("table", table, (*TABLES, "space"), where)
@@ -142,7 +161,7 @@ def parse_study(document: Mapping[str, Any], name: str, where: str) -> StudyFile
     built: dict[str, Any] = {
         t: build(cls, document.get(t, {}), f"{where} [{t}]") for t, cls in TABLES.items()
     }
-    space = Space.parse(document.get("space", {}), f"{where} [space]")
+    space = Space.parse(document.get("space", {}), f"{where} [space]", meant)
     return StudyFile(name, space, **built)
 
 
@@ -156,17 +175,20 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, dict[str, Value]]:
     tables: dict[str, dict[str, Value]] = {}
     for text in overrides:
         path, equals, value = text.partition("=")
+        where = f"--set {shortened(text)}"
         if not equals:
-            raise UserError(f"--set {text}: write KEY=VALUE, for example --set search.trials=8.")
+            raise UserError(f"{where}: write KEY=VALUE, for example --set search.trials=8.")
         table, dot, name = path.strip().partition(".")
         if not dot:
             table, name = "space", table
         if table not in known:
-            raise unknown("table", table, known, f"--set {text}")
+            raise unknown("table", table, known, where)
         if name not in known[table]:
             elsewhere = [f"{t}.{name}" for t in known if not dot and name in known[t]]
-            shown = elsewhere or ([f"{table}.{n}" for n in known[table]] if dot else known[table])
-            raise unknown("key", path.strip(), shown, f"--set {text}")
+            possible = elsewhere or (
+                [f"{table}.{n}" for n in known[table]] if dot else known[table]
+            )
+            raise unknown("key", path.strip(), possible, where)
         tables.setdefault(table, {})[name] = _parse_value(value.strip(), known[table][name].domain)
     return tables
 
@@ -174,22 +196,49 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, dict[str, Value]]:
 def _parse_value(text: str, domain: Domain) -> Value:
     """TOML where it is TOML, else the text itself (so that paths and words need no quotes)."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # also of a number with too many digits
         return text
+    if len(document) > 1:  # More lines, with more keys.
+        return text
+    value = document["value"]
     # A folder may be called 2024 or true.
     return text if isinstance(domain, Text) and not isinstance(value, str) else value
 
 
 def _find(study: str | Path) -> Path:
-    file = Path(study)
-    if file.is_file():
-        return file
-    named = STUDIES / f"{study}.toml"
-    if named.is_file():
-        return named
+    file, told = Path(study), shortened(str(study))
+    try:
+        if file.is_file():
+            return file
+        named = STUDIES / f"{study}.toml"
+        if named.is_file():
+            return named
+        if file.is_dir():
+            inside = file / "study.toml"
+            what = f"its {inside.name}" if inside.is_file() else "a TOML file"
+            raise UserError(f"{told} is a folder, not a study file; name {what}.")
+    except OSError as error:
+        raise UserError(f"Cannot read {told}: {error.strerror}.") from None
     names = sorted(path.stem for path in STUDIES.glob("*.toml"))
-    raise UserError(f"There is no study file {study}; name a TOML file, or one of {names}.")
+    raise UserError(f"There is no study file {told}; name a TOML file, or one of {names}.")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A TOML document. Editors on Windows begin one with a byte order mark, which TOML has not."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"Cannot read {file}: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
+        why = shortened(str(error))
+    except UnicodeDecodeError as error:
+        why = f"byte {error.start + 1} is not UTF-8 text"
+    except RecursionError:
+        why = "something in it is nested too deeply"
+    except ValueError:
+        why = f"an integer in it has more than {sys.get_int_max_str_digits()} digits"
+    raise UserError(f"{file} is not a TOML file: {why}.")
 
 
 def _resolve_paths(document: Mapping[str, Any], folder: Path) -> None:
@@ -199,28 +248,35 @@ def _resolve_paths(document: Mapping[str, Any], folder: Path) -> None:
         value = settings.get(name) if isinstance(settings, dict) else None
         if not isinstance(settings, dict) or not isinstance(value, str):
             continue
-        if value == packaged or not value.strip():
+        if value == packaged or not is_text(value):
             continue
         path = _absolute(value, folder, f"{table}.{name}")
-        if table == "data" or path.is_dir():
+        if table == "data" or _is_dir(path):
             settings[name] = str(path)
     search = document.get("search")
     earlier = search.get("start_from") if isinstance(search, dict) else None
     # What is no list of texts is refused by parse_study.
-    if isinstance(search, dict) and isinstance(earlier, list) and _are_texts(earlier):
+    if isinstance(search, dict) and isinstance(earlier, list) and all(map(is_text, earlier)):
         where = "search.start_from"
         search["start_from"] = [str(_absolute(value, folder, where)) for value in earlier]
 
 
 def _absolute(value: str, folder: Path, where: str) -> Path:
     try:
-        return (folder / Path(value).expanduser()).resolve()
+        path = folder / Path(value).expanduser()
     except RuntimeError:  # ~NAME of no user
-        raise UserError(f"{where}: there is no home folder for {value}.") from None
+        raise UserError(f"{where}: there is no home folder for {shortened(value)}.") from None
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise UserError(f"{where}: {shortened(value)} is a link that leads to itself.") from None
 
 
-def _are_texts(values: Sequence[object]) -> bool:
-    return all(isinstance(value, str) and value.strip() for value in values)
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def _written(domain: Domain) -> Value:

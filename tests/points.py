@@ -38,7 +38,7 @@ def spaces(draw: st.DrawFn) -> Space:
     for name, factor in factors().items():
         if name not in table and draw(st.booleans(), label=f"{name} is set"):
             table[name] = draw(values_of(factor.domain))
-    return Space.parse(table, "here")
+    return Space.parse(table, "here", meant=())
 
 
 @st.composite

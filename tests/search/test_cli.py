@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +212,7 @@ def test_parts_of_epochs_are_told_as_such(
     assert exit_code(["status", folder.path]) == 0
     shown = capsys.readouterr().out
     assert "1.25 epochs spent; 9 without stopping" in shown
-    assert "rung at epoch 0.75: 1 trials" in shown
+    assert "rung at epoch 0.75: 1 trial\n" in shown
 
 
 def test_status_says_that_a_search_is_running(
@@ -297,7 +299,19 @@ def test_a_study_that_is_wrong_leaves_no_folder(
         (["plan"], "required: STUDY"),
         (["plan", "quickstart", "--jsn"], "unrecognized arguments: --jsn"),
         (["space", "--markdown", "--schema"], "not allowed with argument"),
-        (["compare", "here", "--port", "high"], "invalid int value: 'high'"),
+        (["compare", "here", "--port", "high"], "--port: must be a whole number from 0 to 65535"),
+        (["compare", "here", "--port", "65536"], "to 65535, but it is 65536"),
+        (["plan", "quickstart", "--nodes", "abc"], "from 1 to 100000, but it is abc"),
+        (["plan", "quickstart", "--nodes", "9" * 5000], "but it is 9999"),
+        (["plan", "quickstart", "--nodes", "0"], "from 1 to 100000, but it is 0"),
+        (["plan", "quickstart", "--nodes", "1.5"], "a whole number from 1"),
+        (
+            ["search", "quickstart", "--dir", ""],
+            "argument --dir: must have a name, but it is empty",
+        ),
+        (["search", ""], "argument STUDY: must have a name"),
+        (["report", " "], "argument DIR: must have a name"),
+        (["compare", "here", ""], "argument DIR: must have a name"),
     ],
 )
 def test_a_wrong_verb_or_flag_is_2(
@@ -307,7 +321,126 @@ def test_a_wrong_verb_or_flag_is_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert sentence in captured.err.splitlines()[-1]
+    assert len(captured.err.splitlines()[-1]) < 200
+    assert "_" not in captured.err.splitlines()[-1]
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("place", ["study", "--set", "--dir"])
+def test_an_argument_that_is_no_text_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, place: str
+) -> None:
+    """As Python reads the bytes of a name in Latin-1."""
+    odd = str(tmp_path / "caf\udce9")
+    arguments = {
+        "study": ["plan", odd],
+        "--set": ["plan", "quickstart", "--set", f"data.path={odd}"],
+        "--dir": ["search", "quickstart", "--dir", odd],
+    }
+    assert exit_code(arguments[place]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert "is not text in utf-8; name files" in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def named_like_markup(tmp_path: Path, searched: Path) -> Path:
+    """The study's folder under a name that has brackets, a colon, and more than ASCII."""
+    folder = tmp_path / "mine[v2] :bug: [red]é"
+    searched.rename(folder)
+    return folder
+
+
+def test_names_are_told_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, named_like_markup: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    for verb in ("status", "report"):
+        assert exit_code([verb, named_like_markup]) == 0
+        out = capsys.readouterr().out
+        expected = named_like_markup.name if verb == "status" else str(named_like_markup)
+        assert expected in out
+
+
+@pytest.mark.parametrize("verb", ["status", "report", "plan", "space", "space --markdown"])
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
+        {"LANG": "C", "LC_ALL": "C", "COLUMNS": "40"},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "TERM": "dumb"},
+    ],
+)
+def test_ascii_and_narrow_terminals_get_less_and_never_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    named_like_markup: Path,
+    study_file: Path,
+    verb: str,
+    surroundings: dict[str, str],
+) -> None:
+    for name, value in {"NO_COLOR": "1", **surroundings}.items():
+        monkeypatch.setenv(name, value)
+    is_ascii = "LANG" not in surroundings
+    out = TextIOWrapper(BytesIO(), encoding="ascii" if is_ascii else "utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    study = [study_file, "--no-timing"] if verb == "plan" else [study_file]
+    folder = [named_like_markup]
+    arguments = folder if verb in ("status", "report") else study
+    assert exit_code([*verb.split(), *([] if "--markdown" in verb else arguments)]) == 0
+    out.flush()
+    text = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert capsys.readouterr().err == ""
+    if verb in ("status", "report"):
+        words = text.split()
+        for word in ("0000", "completed", "0.500", "0001", "stopped", "0.200"):
+            assert word in words
+    if verb == "report":
+        assert ("\xb1" in text) != is_ascii
+        assert ("0.400 +- 0.100" in text) == is_ascii or "0.400" not in text
+    if verb in ("plan", "space"):
+        assert "loss_weighting" in text or "examples" in text
+
+
+def test_a_search_of_which_every_trial_failed_is_1_with_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    study_file: Path,
+) -> None:
+    """Some that did not fail, or none at all, are a search that is done."""
+
+    def ended(*failures: str | None) -> Callable[..., None]:
+        def run(study: StudyFile, folder: StudyFolder, *_: object) -> None:
+            folder.open(study)
+            ledger = Ledger(study, folder)
+            for failure in failures:
+                trial = ledger.next()
+                assert trial is not None
+                folder.trial(trial.id).start(study.space.config(trial.values))
+                ledger.end(trial.id, failure)
+
+        return run
+
+    module = import_module("search.run")
+    why = "the training loss of sst is nan [sic]"
+    for number, (failures, code) in enumerate(
+        [((why, why), 1), ((why,), 1), ((why, None), 0), ((None,), 0), ((), 0)]
+    ):
+        monkeypatch.setattr(module, "run", ended(*failures))
+        for options in ([], ["--json"]):
+            folder = tmp_path / f"{number}{''.join(options)}"
+            assert exit_code(["search", study_file, "--dir", folder, *options]) == code
+            captured = capsys.readouterr()
+            if options:
+                assert json.loads(captured.out)["folder"] == str(folder)
+            which = f"All 2 trials failed, trial 0000: {why}"
+            if len(failures) == 1:
+                which = f"The one trial failed, {why}"
+            sentence = f"error: {which}; {folder / 'log.txt'} says more.\n"
+            assert captured.err == (sentence if code else "")
 
 
 def test_an_interrupt_is_130_and_says_how_to_go_on(

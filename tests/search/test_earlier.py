@@ -146,7 +146,7 @@ def test_another_space_takes_what_fits(earlier: Ledger, tmp_path: Path) -> None:
         "pooling": "mean",
         "jaccard": [True, False],
         "loss_weighting": ["equal", "report"],
-        "loss_weights": [0.2, 0.4, 0.4],
+        "loss_weights": [0.5, 0.25, 0.25],
     }
     ledger = opened(study_of(earlier.folder.path, space=space), tmp_path / "study")
     fitting = [

@@ -56,8 +56,10 @@ def test_paired_differences_by_hand() -> None:
     # -0.10 and -0.14 is 0.02.
     assert (difference.level, difference.against, difference.pairs) == ("cls", "mean", 2)
     assert difference.mean == pytest.approx(-0.12)
-    assert difference.low == pytest.approx(-0.12 - 12.7062 * 0.02, abs=1e-5)
-    assert difference.high == pytest.approx(-0.12 + 12.7062 * 0.02, abs=1e-5)
+    half = 12.7062 * 0.02
+    assert (difference.low, difference.high) == pytest.approx(
+        (-0.12 - half, -0.12 + half), abs=1e-5
+    )
     assert pooling.verdict == "noise"
     assert "cannot tell" in pooling.describe()
     assert jaccard.size == pytest.approx(0.0)
@@ -92,8 +94,7 @@ def test_the_sixteen_configurations_with_planted_effects(tmp_path: Path) -> None
     half = 2.364624 * error  # the 97.5% point of Student's t with seven degrees of freedom
     assert difference.pairs == 8
     assert difference.mean == pytest.approx(0.11)
-    assert difference.low == pytest.approx(0.11 - half, abs=1e-7)
-    assert difference.high == pytest.approx(0.11 + half, abs=1e-7)
+    assert (difference.low, difference.high) == pytest.approx((0.11 - half, 0.11 + half), abs=1e-7)
     assert sharing.verdict == "clear"
     assert "cannot tell" not in sharing.describe()
 
@@ -119,6 +120,7 @@ def test_three_levels_share_the_error_among_their_three_differences() -> None:
     found = {(d.level, d.against): d for d in pooling.differences}
     assert set(found) == {("cls", "mean"), ("max", "mean"), ("max", "cls")}
     half = stats.t.ppf(1 - 0.05 / 3 / 2, 1) * 0.05  # pairs differ by 0.2 and 0.3
+    assert found["cls", "mean"].low == pytest.approx(0.25 - half)
     assert found["cls", "mean"].high == pytest.approx(0.25 + half)
     assert pooling.size == pytest.approx(0.25)
 
@@ -133,6 +135,67 @@ def test_trials_that_are_no_grid_are_compared_as_two_samples() -> None:
     assert difference.pairs is None
     assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
     assert jaccard.verdict == "clear"
+
+
+def test_equal_scores_within_levels_give_no_interval() -> None:
+    """Each level twice the same score: how far a third would be, nobody knows."""
+    space = Space.parse({"pooling": ["mean", "cls"], "dropout": {"low": 0, "high": 0.5}}, "here")
+    for second in ([0.75, 0.75], [0.45 + 0.3, 0.15 * 5], [0.7, 0.8]):
+        scores = [0.5, 0.5, *second]
+        records = [
+            record(n, s, pooling="mean" if n < 2 else "cls", dropout=[0.1, 0.4, 0.3, 0.2][n])
+            for n, s in enumerate(scores)
+        ]
+        pooling = by_name(level_means(records, space, 1))["pooling"]
+        (difference,) = pooling.differences
+        assert difference.mean == pytest.approx(0.25)
+        assert (difference.low, difference.high) == (-math.inf, math.inf)
+        assert pooling.levels[0].standard_error is None
+        assert pooling.verdict == "unknown"
+        assert pooling.describe() == (
+            "cannot tell: cls minus mean = +0.250 (no interval: the scores of a level are equal, "
+            "not paired)"
+        )
+
+
+def test_equal_differences_of_all_pairs_give_no_interval() -> None:
+    scores = {("mean", False): 0.5, ("mean", True): 0.7, ("cls", False): 0.6, ("cls", True): 0.8}
+    assert scores["cls", True] - scores["mean", True] != scores["cls", False] - 0.5  # by rounding
+    effects = by_name(level_means(grid(lambda p, j: scores[p, j]), Space.parse(TWO_BY_TWO, "h"), 1))
+    assert {effect.verdict for effect in effects.values()} == {"unknown"}
+    assert effects["pooling"].describe() == (
+        "cannot tell: cls minus mean = +0.100 (no interval: all differences are equal, 2 pairs)"
+    )
+
+
+def test_one_pair_says_nothing_of_its_noise() -> None:
+    space = Space.parse({"pooling": ["mean", "cls"]}, "here")
+    records = [record(0, 0.5, pooling="mean"), record(1, 0.9, pooling="cls")]
+    (effect,) = level_means(records, space, 1)
+    assert effect.verdict == "too few trials"
+    assert effect.differences == ()
+
+
+def test_a_trend_of_one_trial_against_equal_ones_is_no_certainty() -> None:
+    """Perfectly correlated, and one of eight orders: the t distribution's p-value is 0."""
+    space = Space.parse({"early_stopping": {"low": 0, "high": 9}, "seed": "free"}, "here")
+    records = [
+        record(n, 0.9 if n == 7 else 0.5, early_stopping=9 if n == 7 else 0, seed=n)
+        for n in range(8)
+    ]
+    effect = by_name(level_means(records, space, 1))["early_stopping"]
+    assert effect.trend is not None
+    assert effect.trend.correlation == pytest.approx(1)
+    assert effect.trend.p_value == pytest.approx(2 / 8, abs=0.02)  # two-sided
+    assert effect.verdict != "clear"
+
+
+def test_scores_that_differ_by_rounding_have_no_trend() -> None:
+    space = Space.parse({"dropout": {"low": 0.0, "high": 0.9}}, "here")
+    records = [record(n, 0.5 + n * 1e-16, dropout=n / 10) for n in range(9)]
+    (effect,) = level_means(records, space, 1)
+    assert effect.trend is None
+    assert effect.verdict == "unknown"
 
 
 def test_a_repeated_configuration_does_not_make_the_noise_look_small() -> None:

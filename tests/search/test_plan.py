@@ -64,7 +64,7 @@ def test_factors_that_make_it_dear_come_with_their_levels() -> None:
 
 
 def test_a_first_rung_of_all_data_must_be_an_update(tiny_study: MakeStudy) -> None:
-    space = {"sampling": "sequential", "samples_per_epoch": 2, "batch_size": 32}
+    space = {"sampling": "sequential", "samples_per_epoch": 4096, "batch_size": 32}
     study = tiny_study(space=space, search={"grace_epochs": 0.25})
     load_material(study)  # 3 tasks of 64 examples are 6 updates
     early = tiny_study(space=space, search={"grace_epochs": 0.1})

@@ -71,6 +71,46 @@ def test_a_categorical_space_is_run_once_and_whole(tmp_path: Path, sampler: str)
     assert opened(study_of(CATEGORICAL, sampler=sampler, trials=200), tmp_path).next() is None
 
 
+FINITE: dict[str, tuple[dict[str, Any], int]] = {
+    "two integers": ({"pooled_layers": {"low": 1, "high": 2}}, 2),
+    "a log scale": ({"batch_size": {"low": 2, "high": 9, "log": True}}, 8),
+    "a condition": ({"smart": [False, True], "smart_steps": {"low": 1, "high": 3}}, 4),
+    "one number": ({"warmup": {"low": 0.1, "high": 0.1}, "jaccard": [True, False]}, 2),
+    "weights": (
+        {
+            "loss_weighting": ["equal", "tuned"],
+            "loss_weights": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+            "early_stopping": {"low": 3, "high": 4},
+        },
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "gp", "random", "grid"])
+@pytest.mark.parametrize("name", list(FINITE))
+def test_a_space_of_lists_and_integers_is_run_once_and_whole(
+    tmp_path: Path, sampler: str, name: str
+) -> None:
+    space, size = FINITE[name]
+    study = study_of(space, sampler=sampler, trials=12)
+    assert study.trials == size
+    run(opened(study, tmp_path), size // 2)
+    ledger = opened(study, tmp_path)
+    run(ledger)
+    assert_all_different(activities(ledger))
+    assert len(ledger.records) == size
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "gp", "random", "grid"])
+def test_a_huge_space_of_integers_is_never_listed(tmp_path: Path, sampler: str) -> None:
+    space = {"seed": "free", "samples_per_epoch": "free", "batch_size": {"low": 2, "high": 64}}
+    study = study_of(space, sampler=sampler, trials=12)
+    assert study.trials == 12
+    assert study.sampler == ("gp" if sampler == "auto" else sampler)
+    assert_all_different(run(opened(study, tmp_path)))
+
+
 def test_another_seed_is_another_configuration(tmp_path: Path) -> None:
     study = study_of({"jaccard": [True, False], "seed": [0, 1, 2]}, sampler="tpe", trials=100)
     assert len(run(opened(study, tmp_path))) == 6
@@ -159,6 +199,8 @@ def test_auto_is_a_grid_where_the_trials_are_enough_for_one() -> None:
     assert study_of(CATEGORICAL, trials=18).sampler == "grid"
     assert study_of(CATEGORICAL, trials=17).sampler == "gp"
     assert study_of({"warmup": "free"}, trials=1000).sampler == "gp"
+    assert study_of({"pooled_layers": "free"}, trials=4).sampler == "grid"
+    assert study_of({"pooled_layers": "free"}, trials=3).sampler == "gp"
     assert study_of(CATEGORICAL, sampler="random", trials=18).sampler == "random"
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from spaces import Choice, Domain, Interval, IntInterval, Simplex, Text, Value, toml_text
+from spaces import Choice, Domain, Interval, IntInterval, Simplex, Text, Texts, Value, toml_text
 
 NAMES = ("a", "b", "c", "d", "e")
 HUGE = 10**400  # TOML has no largest integer, a float has
@@ -198,6 +198,17 @@ def test_only_a_choice_can_be_listed() -> None:
     assert Choice((3, 1, 2)).levels == (3, 1, 2)
     for domain in (Interval(0, 1), IntInterval(0, 1), simplex(2), Text("a word")):
         assert domain.levels is None
+
+
+def test_what_is_finite_has_its_values_without_listing_them() -> None:
+    assert Choice((3, 1, 2)).values == (3, 1, 2)
+    integers = IntInterval(2, 2**31).values
+    assert integers is not None
+    assert (len(integers), integers[0], integers[-1]) == (2**31 - 1, 2, 2**31)
+    assert Interval(0.5, 0.5).values == (0.5,)
+    assert simplex(1).values == ((1.0,),)
+    for domain in (Interval(0, 1), simplex(2), Text("a word"), Texts("words")):
+        assert domain.values is None
 
 
 @pytest.mark.parametrize(

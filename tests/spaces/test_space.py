@@ -53,7 +53,8 @@ def test_a_part_of_an_interval_keeps_its_scale_unless_told() -> None:
 
 
 def test_weights_are_one_value_and_a_list_of_weights_frees_them() -> None:
-    assert space(loss_weights=[1, 0, 0]).fixed["loss_weights"] == (1.0, 0.0, 0.0)
+    fixed = space(loss_weighting="tuned", loss_weights=[1, 0, 0]).fixed
+    assert fixed["loss_weights"] == (1.0, 0.0, 0.0)
     made = space(loss_weighting="tuned", loss_weights=[[1, 0, 0], [0.5, 0.25, 0.25]])
     assert made.free["loss_weights"] == Choice(((1.0, 0.0, 0.0), (0.5, 0.25, 0.25)))
 
@@ -228,12 +229,40 @@ def test_a_grid_starts_without_listing_the_rest() -> None:
     assert len(list(islice(made.grid(), 3))) == 3
 
 
-def test_a_grid_needs_lists() -> None:
+def test_a_grid_needs_lists_or_integers() -> None:
     made = space(pooling="free", warmup="free")
     assert not made.is_grid
+    assert made.size is None
     assert space(pooling="free", warmup=[0.1, 0.2]).is_grid
+    assert space(pooling="free", pooled_layers="free").is_grid
     with pytest.raises(UserError, match=r"needs a list .*, but warmup is a number from 0 to 0\.5"):
         next(made.grid())
+
+
+def test_integers_make_a_grid_in_their_order() -> None:
+    made = space(pooled_layers={"low": 2, "high": 4}, jaccard=[True, False])
+    assert [tuple(point.values()) for point in made.grid()] == [
+        (layers, jaccard) for layers in (2, 3, 4) for jaccard in (True, False)
+    ]
+    one = space(warmup={"low": 0.1, "high": 0.1})
+    assert list(one.grid()) == [{"warmup": 0.1}]
+
+
+def test_a_huge_space_is_counted_without_listing_it() -> None:
+    made = space(
+        seed="free",
+        samples_per_epoch="free",
+        smart=[False, True],
+        smart_steps="free",  # 1 to 10
+        loss_weighting=["equal", "tuned"],
+        loss_weights=[[1, 0, 0], [0, 1, 0]],
+        trainable_layers=["all", 2, "none"],
+        lora_rank="free",  # five, of which one
+        reinitialized_layers="free",  # lets these be 0 to 6
+    )
+    layers = (4 + 7) * 11 + 11 + 1  # without the training of any, nothing is smart
+    assert made.size == 2**31 * (10_000_000 - 1) * 3 * layers
+    assert len(list(islice(made.grid(), 3))) == 3
 
 
 LISTS: dict[str, list[Value]] = {
@@ -256,6 +285,7 @@ def test_a_grid_has_each_different_configuration_once(names: set[str]) -> None:
     table = {name: LISTS[name] for name in names}
     made = space(**table)
     points = list(made.grid())
+    assert made.size == len(points)
     every = {
         repr(made.config(dict(zip(table, point, strict=True))).active())
         for point in product(*table.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from itertools import product
 from pathlib import Path
@@ -35,6 +36,7 @@ from spaces import (
     parse_overrides,
     parse_study,
     study_schema,
+    toml_text,
 )
 from spaces.settings import TABLES
 
@@ -110,6 +112,177 @@ def test_a_file_that_is_not_toml_is_one_sentence(file: Path, content: bytes) -> 
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[search]\ntrials = " + "9" * 4301, "an integer in it has more than 4300 digits"),
+        ("[search]\ntrials = " + "[" * 5000, "something in it is nested too deeply"),
+        ("[search]\ntrials = 1\ntrials = 2", "Cannot overwrite a value"),
+        ("[search]\ntrials = 2024-13-01", "Expected newline"),
+    ],
+)
+def test_odd_toml_is_one_short_sentence(file: Path, content: str, says: str) -> None:
+    file.write_text(content)
+    with pytest.raises(UserError, match=rf"mine\.toml is not a TOML file: .*{says}") as error:
+        load_study(file)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"' + "many" * 2000 + '"',
+        "[" + "1, " * 2000 + "]",
+        "0x" + "f" * 5000,  # no limit of digits, but Python does not write it as a decimal
+        "9" * 4300,
+        "nan",
+        "-inf",
+        "1979-05-27T07:32:00Z",
+        "{" + ", ".join(f"k{n} = {n}" for n in range(2000)) + "}",
+        "[" * 60 + "]" * 60,
+    ],
+)
+@pytest.mark.parametrize("key", ["search.trials", "search.sampler", "data.path", "pooling"])
+def test_a_value_that_is_odd_or_huge_is_one_short_sentence(
+    file: Path, key: str, value: str
+) -> None:
+    if key == "data.path":  # a folder may be called anything
+        assert load_study(file, [f"{key}={value}"]).data.path.startswith("/")
+    for content, overrides in ((f"{key} = {value}", []), ("", [f"{key}={value}"])):
+        if key == "data.path" and (overrides or value.startswith('"')):
+            continue
+        file.write_text(content if "." in key else f"[space]\n{content}")
+        with pytest.raises(UserError, match=key.rpartition(".")[2]) as error:
+            load_study(file, overrides)
+        assert len(str(error.value)) < 500
+        assert "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf[search]\r\ntrials = 3\r\n")
+    assert load_study(file).search.trials == 3
+
+
+def test_a_folder_and_what_cannot_be_read_are_one_sentence(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="studies is a folder, not a study file; name a TOML file"):
+        load_study(file.parent)
+    (file.parent / "study.toml").touch()
+    with pytest.raises(UserError, match=r"is a folder, not a study file; name its study\.toml"):
+        load_study(file.parent)
+    with pytest.raises(
+        UserError, match=r"Cannot read xxx.* \.\.\. \(5000 char.*File name too long"
+    ):
+        load_study("x" * 5000)
+
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(UserError, match=r"Cannot read .*mine\.toml: Permission denied\."):
+        load_study(file)
+
+
+def test_a_path_that_no_file_can_hold_is_refused(file: Path) -> None:
+    for path in ('"a\\u0000b"', "caf\udce9"):  # the second is what an argument in Latin-1 becomes
+        with pytest.raises(UserError, match="path must be "):
+            load_study(file, [f"data.path={path}"])
+    link = file.parent / "loop"
+    link.symlink_to(link)
+    with pytest.raises(UserError, match=r"data\.path: .*loop/x is a link that leads to itself"):
+        load_study(file, [f"data.path={link}/x"])
+
+
+def test_a_line_break_in_an_override_sets_no_second_key() -> None:
+    with pytest.raises(UserError, match=r"trials must be an integer .*, but it is "):
+        load_study("quickstart", ["search.trials=8\nother=3"])
+
+
+# What has no effect
+
+
+def test_what_else_to_set_where_a_free_factor_loses_its_effect() -> None:
+    """The sentence has the options that put it right."""
+    for study, change in (
+        ("quickstart", "pair_encoding=joint"),
+        ("wide", "trainable_layers=none"),
+        ("wide", "smart=false"),
+        ("wide", "extra_data=true"),
+    ):
+        with pytest.raises(UserError) as error:
+            load_study(study, [change])
+        assert "no effect here" in str(error.value)
+        words = shlex.split(str(error.value).partition(": --set ")[2].removesuffix("."))
+        fixes = [word for word in words if word != "--set"]
+        assert fixes
+        fixed = load_study(study, [change, *fixes]).space.fixed
+        assert {fix.partition("=")[0] for fix in fixes} <= fixed.keys()
+
+
+# A value other than the default, and what keeps it from acting.
+IDLE: dict[str, tuple[Value, dict[str, Value]]] = {
+    "pair_features": ("difference", {"pair_encoding": "joint"}),
+    "similarity": ("head", {"shared_pair_head": True}),
+    "loss_weights": ([0.2, 0.4, 0.4], {}),
+    "extra_share": (0.2, {"extra_data": True}),
+    "lora_rank": (8, {"trainable_layers": 2}),
+    "encoder_learning_rate": (1e-4, {"trainable_layers": "none"}),
+    "layer_decay": (0.9, {"trainable_layers": [1, "none"]}),
+    "unfreezing": ("gradual", {"trainable_layers": 1}),
+    "reinitialized_layers": (2, {"lora_rank": [4, 8]}),
+    "gradient_surgery": ("pcgrad", {"sampling": "annealed"}),
+    "head_dropout": (0.2, {"head": "linear"}),
+    "smart": (True, {"trainable_layers": "none"}),
+    "smart_weight": (2.0, {}),
+    "smart_radius": (0.1, {}),
+    "smart_noise": (0.1, {}),
+    "smart_step_size": (0.1, {}),
+    "smart_steps": (2, {"smart": [False]}),
+    "bregman_weight": (2.0, {}),
+    "bregman_momentum": (0.9, {}),
+    "samples_per_epoch": (64, {"sampling": "sequential"}),
+}
+
+
+def test_every_factor_with_a_condition_is_among_these() -> None:
+    assert set(IDLE) == {name for name, factor in factors().items() if factor.when}
+
+
+@pytest.mark.parametrize("name", list(IDLE))
+def test_a_value_that_cannot_act_is_one_sentence(file: Path, name: str) -> None:
+    value, others = IDLE[name]
+    says = (
+        rf"mine\.toml.*: {name} is set to .* but has no effect here, where .*: it acts only where"
+    )
+    with pytest.raises(UserError, match=says):
+        parsed(space={name: value, **others})
+    # On the command line too; but the default is no wish, nor what the command line makes idle.
+    file.write_text(tomli_w.dumps({"space": others}))
+    with pytest.raises(UserError, match=says):
+        load_study(file, [f"{name}={toml_text(value)}"])
+    load_study(file, [f"{name}={toml_text(factors()[name].default)}"])
+    if others:
+        acts = {c.factor: c.among[0] for c in factors()[name].when}
+        file.write_text(tomli_w.dumps({"space": {name: value, **acts}}))
+        made = load_study(file, [f"{factor}={toml_text(v)}" for factor, v in others.items()])
+        assert not made.space.can_be_active(name)
+
+
+def test_a_study_that_was_written_out_may_hold_what_cannot_act(file: Path) -> None:
+    tables = load_study("quickstart").tables()
+    tables["space"]["loss_weights"] = [0.2, 0.4, 0.4]
+    file.write_text(tomli_w.dumps(tables))
+    assert load_study(file).space.fixed["loss_weights"] == (0.2, 0.4, 0.4)
+    del tables["space"]["early_stopping"]  # an earlier version, without this factor
+    file.write_text(tomli_w.dumps(tables))
+    assert load_study(file, stored=True).space.fixed["loss_weights"] == (0.2, 0.4, 0.4)
+    with pytest.raises(UserError, match="loss_weights is set to"):
+        load_study(file)
+    with pytest.raises(UserError, match="extra_share is set to"):
+        load_study(file, ["extra_share=0.1"], stored=True)
+
+
+@pytest.mark.parametrize(
     ("document", "says"),
     [
         ({"serch": {}}, r"Unknown table 'serch' in mine\.toml; did you mean 'search'\?"),
@@ -146,7 +319,7 @@ def test_a_file_that_is_not_toml_is_one_sentence(file: Path, content: bytes) -> 
         ),
         (
             {"search": {"sampler": "grid"}, "space": {"warmup": "free"}},
-            "A grid needs a list of values for every free factor, but warmup is a number",
+            "A grid needs a list of values .* for every free factor, but warmup is a number",
         ),
     ],
 )
@@ -163,7 +336,7 @@ def test_a_mistake_in_a_study_is_one_sentence(document: dict[str, Any], says: st
         (1, {"samples_per_epoch": 16, "batch_size": 64}),  # one update is the least there is
         (2.5, {"epochs": 3}),
         # An epoch is all data, whatever the samples.
-        (0.25, {"sampling": "sequential", "samples_per_epoch": 32, "batch_size": 32}),
+        (0.001, {"sampling": "sequential", "batch_size": 32}),
     ],
 )
 def test_a_first_rung_of_an_update_or_more_is_accepted(grace: float, space: dict[str, Any]) -> None:
