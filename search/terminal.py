@@ -6,6 +6,7 @@ terminal that is narrow, dumb or knows ASCII alone gets less, and never a number
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,12 +18,20 @@ _ENDLESS = 10_000  # columns: more than any table has
 
 
 def terminal(stderr: bool = False) -> Console:
-    """The one of standard output, or of standard error."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    """The one of standard output, or of standard error. A file or a pipe stays one, whatever
+    FORCE_COLOR claims: nothing is redrawn there."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_interactive=None if stream.isatty() else False,
+    )
 
 
 def tell(console: Console, *parts: RenderableType, indent: int = 0, whole: bool = False) -> None:
-    """Print parts that `Fitting` or words may wrap.
+    """Print texts, wrapped between words where they are longer than a line, and tables.
 
     Args:
         indent: columns before each line.

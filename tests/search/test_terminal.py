@@ -142,6 +142,18 @@ def test_a_dumb_terminal_gets_a_line_now_and_then(
     assert "\x1b" not in err
 
 
+def test_a_pipe_gets_lines_whatever_is_claimed(
+    view: LiveView, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    view._console = terminal(stderr=True)
+    view.start()
+    view.on_step_end(1, [])
+    view.stop()
+    assert capsys.readouterr().err.count("\x1b") == 0
+
+
 def test_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     tell(terminal(), "mine[v2]/[/] [bold]:bug:", whole=True)
     assert capsys.readouterr().out == "mine[v2]/[/] [bold]:bug:\n"
