@@ -14,7 +14,6 @@ import os
 import weakref
 from bisect import bisect_left, insort
 from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +148,9 @@ class _Writer(BaseJournalBackend):
     """
 
     def __init__(self, file: Path) -> None:
-        self._path = file
+        self._path, self._name = file, str(file)
         self._file = file.open("ab", buffering=0)
+        self._inode = os.fstat(self._file.fileno()).st_ino
         weakref.finalize(self, self._file.close)
         content = file.read_bytes()
         found = read_lines(content)
@@ -177,13 +177,14 @@ class _Writer(BaseJournalBackend):
             self._unread.append(log)
 
     def _take_up_others(self) -> None:
-        size, there = os.fstat(self._file.fileno()), None
-        with suppress(OSError):
-            there = self._path.stat().st_ino
-        if there != size.st_ino or size.st_size < self._end:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            there = None
+        if there is None or there.st_ino != self._inode or there.st_size < self._end:
             why = "it was replaced or cut while the search ran"
-            raise OSError(errno.ESTALE, why, str(self._path))
-        if size.st_size == self._end:
+            raise OSError(errno.ESTALE, why, self._name)
+        if there.st_size == self._end:
             return
         with self._path.open("rb") as file:
             file.seek(self._end)

@@ -112,7 +112,7 @@ class JournalLines:
         more = f", and so are {others} more line(s)" if others else ""
         what = "left out, which lost nothing" if first.says_nothing else "left out"
         if self.ends_early:
-            what = f"what was read ends before it, and {self.behind} good line(s) behind it are not"
+            what = f"what is read ends before it, without {self.behind} good line(s) behind it"
             return f"{file}, line {first.line} {first.why}: {what}."
         return f"{file}, line {first.line} {first.why}: it is {what}{more}."
 
