@@ -109,11 +109,6 @@ class Claim:
         return " or ".join(keys)
 
 
-def claim_on(resources: ResourceSettings, nodes: Iterable[Node]) -> Claim:
-    """What a trial takes on a cluster of these nodes; see `Claim.of`."""
-    return Claim.of(resources, any(node.resources.get("GPU", 0) for node in nodes))
-
-
 def _parts(amount: float, part: float) -> int:
     return math.floor(amount / part + _SMALLEST_PART)
 

@@ -14,20 +14,16 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from model import BF16, FP32, Material, faster_precision
-from search.placement import claim_on
-from search.room import nodes
+from search.placement import Claim
 from spaces import StudyFile
 
 
 def precision_on_cluster(study: StudyFile, material: Material) -> str:
     """What "auto" means on the Ray cluster that is up: bf16 where that is faster on every node
     that a trial fits on. All are asked at once, beside whatever they do."""
-    claim = claim_on(study.resources, nodes())
-    places = [
-        node["NodeID"]
-        for node in ray.nodes()
-        if node["Alive"] and claim.processes_on(node["Resources"])
-    ]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    claim = Claim.of(study.resources, any(node["Resources"].get("GPU", 0) for node in alive))
+    places = [node["NodeID"] for node in alive if claim.processes_on(node["Resources"])]
     gpu = claim.gpus > 0
     if places == [ray.get_runtime_context().get_node_id()]:
         return faster_precision(study, material, gpu)

@@ -37,7 +37,7 @@ from search.interruption import EndRequest, Interruption
 from search.kept import KeptWeights
 from search.ledger import Ledger
 from search.live import LiveView
-from search.placement import Claim, claim_on
+from search.placement import Claim
 from search.precision import precision_on_cluster
 from search.ray_address import LOCAL
 from search.ray_folder import ray_folder
@@ -255,7 +255,7 @@ def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
 def _claim(resources: ResourceSettings) -> Claim:
     """What a trial takes, which at least one place in the cluster must have."""
     there = nodes()
-    claim = claim_on(resources, there)
+    claim = Claim.of(resources, any(node.resources.get("GPU", 0) for node in there))
     if (why_not := claim.refuse(there)) is not None:
         raise UserError(why_not)
     return claim

@@ -53,7 +53,10 @@ def data_folder(tmp_path: Path) -> Path:
     for name, columns in COLUMNS.items():
         for split in ("train", "dev"):
             texts = [f"{split} {column} %d" for column in columns[:-1]]
-            rows = ["\t".join([*texts, "1"]) % ((i,) * len(texts)) for i in range(3)]
+            rows = [
+                "\t".join([*(text + " of" * i for text in texts), label]) % ((i,) * len(texts))
+                for i, label in enumerate("101")
+            ]
             content = "\n".join(["\t".join(columns), *rows, ""])
             (folder / f"{name}-{split}.csv").write_text(content)
     return folder

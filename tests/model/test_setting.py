@@ -79,10 +79,14 @@ def test_the_same_content_elsewhere_is_the_same(
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("sts-dev.csv", "7\t7\tsentence dev 7\tanother one\t1\n", ""),  # shortened
-        ("sts-dev.csv", "sentence dev 7\tanother one\t1", "sentence dev 7\tanother one\t2"),
+        ("sts-dev.csv", "7\t7\tsentence dev 7 of\tanother one\t1\n", ""),  # shortened
+        ("sts-dev.csv", "sentence dev 7 of\tanother one\t1", "sentence dev 7 of\tanother one\t2"),
         ("ids-sst-train.csv", "sentence train 3", "one train 3"),
-        ("quora-train.csv", "3\t3\tsentence train 3\tanother one\t1\n", "3\t3\tsentence\tone\t1\n"),
+        (
+            "quora-train.csv",
+            "3\t3\tsentence train 3 of\tanother one\t1\n",
+            "3\t3\tsentence\tone\t1\n",
+        ),
     ],
 )
 def test_a_changed_file_is_named(setting: Make, data: Path, file: str, old: str, new: str) -> None:

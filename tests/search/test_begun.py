@@ -16,6 +16,7 @@ import pytest
 
 from search import run as running
 from search.ledger import Ledger
+from search.placement import Claim
 from search.ray_trial import Shared
 from search.run import run
 from search.study_folder import StudyFolder
@@ -54,7 +55,7 @@ class Searches:
         self.asked += 1
         return self.answer
 
-    def search(self, ledger: Ledger, shared: Shared, _quiet: bool) -> None:
+    def search(self, ledger: Ledger, shared: Shared, _claim: Claim, _quiet: bool) -> None:
         while record := ledger.next():
             self.trained_in.append(shared.study.resources.precision)
             folder = ledger.folder.trial(record.id)
@@ -77,8 +78,8 @@ def searches(
 
     found = Searches(StudyFolder(tmp_path / "study"), tiny_study)
     monkeypatch.setattr(running, "_cluster", no_cluster)
-    monkeypatch.setattr(running, "_search", found.search)
-    monkeypatch.setattr(running, "_device", lambda _study: "CPU")
+    monkeypatch.setattr(running, "_drive", found.search)
+    monkeypatch.setattr(running, "_claim", lambda resources: Claim.of(resources, False))
     monkeypatch.setattr(running, "precision_on_cluster", found.choose)
     yield found
     logging.getLogger("ablatune").propagate = True

@@ -43,9 +43,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         nodes=lambda: found["nodes"],
         put=lambda given: given,
         get=lambda given: given,
-        cluster_resources=lambda: {
-            "GPU": sum(n["Resources"].get("GPU", 0) for n in found["nodes"])
-        },
         get_runtime_context=lambda: SimpleNamespace(get_node_id=lambda: "fast"),
     )
     monkeypatch.setattr(precision, "ray", fake)
