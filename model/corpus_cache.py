@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from model.cache import cache_folder, drop_oldest
+from model.code_hash import code_hash
 from model.corpus import Corpus, Split
 from model.examples import SkippedRow
 
@@ -33,9 +34,8 @@ _SKIPPED = "skipped"
 def cache_key(parts: Iterable[bytes]) -> str:
     """The hash of what a corpus is made of and of the code that makes it, so that neither an
     edited file nor another version finds what was made before."""
-    code = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
     digest = hashlib.sha256()
-    for part in (*parts, tokenizers.__version__.encode(), *code):
+    for part in (*parts, tokenizers.__version__.encode(), code_hash().encode()):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from model.cache import cache_folder, drop_oldest
+from model.code_hash import code_hash
 from model.device import to_device
 from model.evaluate import embed
 from model.network import Network
@@ -97,8 +97,7 @@ def _key(
         encoder.shape,
     )
     digest.update(repr(setting).encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
+    digest.update(code_hash().encode())
     corpus = sequences.corpus
     inputs = (corpus.inputs,) if sequences.joint else ()
     for array in (corpus.tokens, corpus.offsets, *inputs, *encoder.weights.values()):

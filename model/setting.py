@@ -12,13 +12,13 @@ import platform
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.code_hash import code_hash
 from model.corpus import Corpus, Split
 from model.data import Material
 from model.packed_encoder import EncoderSize
@@ -102,7 +102,7 @@ class Setting:
             surroundings={
                 **{library: version(library) for library in _LIBRARIES},
                 "Python": platform.python_version(),
-                "ablatune's code": _code(),
+                "ablatune's code": code_hash(),
                 "processes of a trial": str(study.resources.processes),
             },
         )
@@ -274,14 +274,3 @@ def _plain_shape(shape: EncoderSize) -> dict[str, Any]:
         for name, value in plain.items()
         if name not in _SAYS_NOTHING and "dropout" not in name
     }
-
-
-@cache
-def _code() -> str:
-    """The hash of all that trains a trial."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

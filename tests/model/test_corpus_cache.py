@@ -225,7 +225,9 @@ def test_parts_are_told_apart_and_so_is_the_code(monkeypatch: pytest.MonkeyPatch
     assert cache_key([b"ab"]) == cache_key([b"ab"])
     before = cache_key([])
     monkeypatch.setattr("tokenizers.__version__", "0")
-    assert cache_key([]) != before
+    assert (without := cache_key([])) != before
+    monkeypatch.setattr("model.corpus_cache.code_hash", lambda: "another")
+    assert cache_key([]) != without
 
 
 def test_a_cached_corpus_is_the_tokenised_one(tokenizer: Tokenizer) -> None:
