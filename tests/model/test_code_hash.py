@@ -1,4 +1,4 @@
-"""What is kept for another time is found again by the same code only, wherever a file of it lies."""
+"""What is kept is found again by the same code only, wherever a file of it lies."""
 
 from __future__ import annotations
 
