@@ -18,7 +18,7 @@ lint: .venv/installed-dev  ## style and types
 	$(BIN)/mypy
 
 bench: .venv/installed-bench  ## the quick forms of all benchmarks, on the embedded data or made-up curves
-	for name in step epoch trial overhead quality plan efficiency; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
+	for name in step epoch trial overhead precision plan efficiency; do $(BIN)/python -m benchmarks.$$name --quick || exit; done
 
 pictures: .venv/installed  ## the README's pictures, from a real search; needs Chromium
 	$(BIN)/python docs/pictures/make.py

@@ -4,10 +4,10 @@
         [--epochs 576] [--methods NAME ...] [--start all|own|none] [--seconds-per-epoch S]
         [--processes 2] [--figure FILE] [--json FILE]
 
-The curves are those of FILE (`benchmarks.curves` records them), between whose configurations a
-surrogate interpolates (`benchmarks.surrogate`); without a file, made-up ones, and the output says
-so. Every method is the real thing under its own clock of simulated time: our ledger, with each
-declared sampler and scheduler; Ray Tune's OptunaSearch and ASHAScheduler; Optuna with its
+The curves are those of FILE (`benchmarks.record_curves` records them), between whose configurations
+a surrogate interpolates (`benchmarks.replay.surrogate`); without a file, made-up ones, and the
+output says so. Every method is the real thing under its own clock of simulated time: our ledger,
+with each declared sampler and scheduler; Ray Tune's OptunaSearch and ASHAScheduler; Optuna with its
 successive-halving and Hyperband pruners; Syne Tune's ASHA, BOHB and ASHACQR in its own simulator;
 random search, a grid, and the report's 16 configurations, each to the end. All of them halve by the
 study's reduction factor from the first epoch on.
@@ -38,19 +38,19 @@ from typing import Any
 import optuna
 
 from benchmarks import synthetic_curves
-from benchmarks.anytime import HALF_A_POINT, budgets, summary, worse_at
-from benchmarks.anytime_figure import write_figure
-from benchmarks.curves import Budget, Curve, read_curves, replayed_study
-from benchmarks.efficiency_optuna import OptunaAlone
-from benchmarks.efficiency_ours import ours, variants
-from benchmarks.efficiency_plain import ToTheEnd, grid_points, random_points
-from benchmarks.efficiency_ray import RayTune
-from benchmarks.efficiency_syne import METHODS as SYNE
-from benchmarks.efficiency_syne import replay_syne
-from benchmarks.landscape import Landscape
-from benchmarks.points import default_point, report_points
-from benchmarks.replay import Method, Trace, replay
-from benchmarks.surrogate import Surrogate
+from benchmarks.methods.optuna_alone import OptunaAlone
+from benchmarks.methods.ours import ours, variants
+from benchmarks.methods.ray_tune import RayTune
+from benchmarks.methods.syne_tune import METHODS as SYNE
+from benchmarks.methods.syne_tune import replay_syne
+from benchmarks.methods.to_the_end import ToTheEnd, grid_points, random_points
+from benchmarks.record_curves import Budget, Curve, read_curves, replayed_study
+from benchmarks.replay.anytime import HALF_A_POINT, budgets, summary, worse_at
+from benchmarks.replay.anytime_figure import write_figure
+from benchmarks.replay.landscape import Landscape
+from benchmarks.replay.points import default_point, report_points
+from benchmarks.replay.simulated_time import Method, Trace, replay
+from benchmarks.replay.surrogate import Surrogate
 from spaces import StudyFile, UserError
 
 RANDOM, GRID, REPORT = "random, to the end", "grid, to the end", "the report's 16, to the end"
@@ -247,7 +247,9 @@ def landscape_of(options: argparse.Namespace) -> tuple[Budget, list[Curve]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="few repetitions: about a minute")
-    parser.add_argument("--curves", type=Path, metavar="FILE", help="recorded by benchmarks.curves")
+    parser.add_argument(
+        "--curves", type=Path, metavar="FILE", help="recorded by benchmarks.record_curves"
+    )
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=30)
     parser.add_argument("--epochs", type=int, help="of a search in all; 64 full trainings")

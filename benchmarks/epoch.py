@@ -16,8 +16,8 @@ import tempfile
 
 import torch
 
-from benchmarks.machine import machine
-from benchmarks.material import data_kind, material
+from benchmarks.common.machine import machine
+from benchmarks.common.material import data_kind, material
 from model import (
     ALL_TASKS,
     Corpus,

@@ -32,9 +32,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks.machine import machine
+from benchmarks.common.machine import machine
 
-_CONTENDERS = {"ablatune": "benchmarks.overhead_ours", "Ray Tune": "benchmarks.overhead_stock"}
+_CONTENDERS = {
+    "ablatune": "benchmarks.peers.ablatune_search",
+    "Ray Tune": "benchmarks.peers.stock_search",
+}
 _SECONDS_BETWEEN_SAMPLES = 0.1
 
 

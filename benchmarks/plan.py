@@ -22,8 +22,8 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks.machine import machine
-from benchmarks.material import data_kind
+from benchmarks.common.machine import machine
+from benchmarks.common.material import data_kind
 from spaces import EMBEDDED, load_study
 
 _EPOCH = {"samples_per_epoch": 384, "epochs": 4}

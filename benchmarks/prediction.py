@@ -22,10 +22,10 @@ import numpy as np
 from scipy.stats import ConstantInputWarning, norm, spearmanr
 from threadpoolctl import threadpool_limits
 
-from benchmarks.curves import Curve, read_curves, replayed_study
-from search.curve_model import CurveModel, Observations, fitted
-from search.distributions import encode
-from search.features import Features
+from benchmarks.record_curves import Curve, read_curves, replayed_study
+from search.sampler.curve_model import CurveModel, Observations, fitted
+from search.sampler.features import Features
+from search.trials.distributions import encode
 from spaces import UserError
 
 _TOLD = (8, 16, 32, 64)

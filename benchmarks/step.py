@@ -23,18 +23,18 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from benchmarks.gemm import gemm_rate
-from benchmarks.machine import machine
-from benchmarks.material import data_kind
-from benchmarks.peers import (
+from benchmarks.common.gemm import gemm_rate
+from benchmarks.common.machine import machine
+from benchmarks.common.material import data_kind
+from benchmarks.common.updates import TASKS, Update, Workload, workload
+from benchmarks.peers.training_loops import (
     CourseLoop,
     SensibleLoop,
     SentenceTransformersTrainer,
     TransformersTrainer,
 )
-from benchmarks.updates import TASKS, Update, Workload, workload
 from model import ALL_TASKS, has_bf16, make_accelerator
-from model.step import Step
+from model.training.step import Step
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 

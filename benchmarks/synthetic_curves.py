@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.curves import SCORES, SYNTHETIC, Budget, Curve, point, replayed_study, wanted
-from benchmarks.landscape import Noise, Truth, climbed
-from search.distributions import distributions, encode
+from benchmarks.record_curves import SCORES, SYNTHETIC, Budget, Curve, point, replayed_study, wanted
+from benchmarks.replay.landscape import Noise, Truth, climbed
+from search.trials.distributions import distributions, encode
 from spaces import Choice, Space, Value, toml_text
 
 _CHANCE = 0.33
@@ -29,7 +29,7 @@ _NOISE = Noise(run=0.003, evaluation=0.004)
 
 
 class Synthetic:
-    """A `benchmarks.landscape.Landscape` that is computed."""
+    """A `benchmarks.replay.landscape.Landscape` that is computed."""
 
     noise = _NOISE
 

@@ -36,8 +36,8 @@ import torch
 from scipy.stats import chi2
 from scipy.stats import t as student
 
-from benchmarks.machine import machine
-from benchmarks.material import data_kind, material
+from benchmarks.common.machine import machine
+from benchmarks.common.material import data_kind, material
 from model import ALL_TASKS, Material, Metrics, Save, make_accelerator, release_memory, train
 from spaces import Config
 from spaces.domains import Value

@@ -7,7 +7,8 @@ of one update. That one is a training as users have it: the default batch, epoch
 task, the whole dev set; its memory is looked at before each update and each piece of an evaluation.
 "First update" is the moment before it, with everything built and read. Private memory is what no
 other process shares: the corpus and the initial weights, which lie once in Ray's object store, are
-not in it. The peer is a trial of Ray Tune as its users write it (`benchmarks/stock_trial.py`).
+not in it. The peer is a trial of Ray Tune as its users write it
+(`benchmarks/peers/stock_trial.py`).
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from typing import Any
 
 import ray
 
-from benchmarks.machine import machine
-from benchmarks.material import data_kind
-from benchmarks.processes import open_files, private_bytes
-from benchmarks.stock_trial import stock_gaps
+from benchmarks.common.machine import machine
+from benchmarks.common.material import data_kind
+from benchmarks.common.processes import open_files, private_bytes
+from benchmarks.peers.stock_trial import stock_gaps
 from model import DEV, Ask, Corpus, Metrics, Save, train
-from search.run import run
-from search.study_folder import StudyFolder
-from search.worker_environment import WORKER_ENVIRONMENT
+from search.driver.run import run
+from search.trials.study_folder import StudyFolder
+from search.worker.environment import WORKER_ENVIRONMENT
 from spaces import StudyFile, parse_study
 
 _SECONDS = 300  # how long a cold start may take

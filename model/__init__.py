@@ -1,24 +1,26 @@
 """One trial: tasks, data, network, losses, training, evaluation, checkpoints. Runs without Ray."""
 
 import ablatune  # noqa: F401, before all of ours: it says where they are found
-from model.checkpoint import BEST, LAST, load_best, load_last
-from model.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
-from model.cpus import usable_cpus
-from model.data import Material, load_dataset, load_material
-from model.device import has_bf16, leave, make_accelerator, release_memory
-from model.early_stopping import has_stalled
-from model.evaluate import Evaluation, evaluate
-from model.examples import Dataset, Example, SkippedRow
-from model.launcher import Launch, Meeting, settle
-from model.network import Network, build_network
+from model.data.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
+from model.data.examples import Dataset, Example, SkippedRow
+from model.data.sampling import Sampling
+from model.data.sequences import Sequences
+from model.encoder.pretrained import Pretrained, load_encoder, load_tokenizer
+from model.machine.cpus import usable_cpus
+from model.machine.device import has_bf16, leave, make_accelerator, release_memory
+from model.machine.launcher import Launch, Meeting, settle
+from model.material import Material, load_dataset, load_material
+from model.network.network import Network, build_network
 from model.precision import BF16, FP32, faster_precision, in_precision
-from model.pretrained import Pretrained, load_encoder, load_tokenizer
-from model.sampling import Sampling
-from model.sequences import Sequences
 from model.setting import Setting
-from model.tasks import ALL_TASKS, PARA, SST, STS, Task
-from model.train import Report, Save, Trained, never, train
-from model.trial import (
+from model.storage.checkpoint import BEST, LAST, load_best, load_last
+from model.storage.trial_folder import TrialFolder
+from model.storage.whole_files import append_whole
+from model.tasks.task import ALL_TASKS, PARA, SST, STS, Task
+from model.training.early_stopping import has_stalled
+from model.training.evaluate import Evaluation, evaluate
+from model.training.train import Report, Save, Trained, never, train
+from model.training.trial import (
     Ask,
     DivergenceError,
     InterruptionError,
@@ -26,9 +28,7 @@ from model.trial import (
     TrialError,
     UndefinedScoreError,
 )
-from model.trial_folder import TrialFolder
-from model.whole_lines import append_whole
-from model.work import embeds_once, epoch_work, example_work, work_kind
+from model.training.workload import embeds_once, epoch_work, example_work, work_kind
 
 __all__ = [
     "ALL_TASKS",

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from model.data import load_material
-from model.device import agreed, leave, make_accelerator
 from model.going_on import go_on, precision_of
+from model.machine.device import agreed, leave, make_accelerator
+from model.material import load_material
 from model.setting import Setting
-from model.tasks import ALL_TASKS
-from model.train import Save, train
-from model.trial import Metrics, TrialError
-from model.trial_folder import TrialFolder
+from model.storage.trial_folder import TrialFolder
+from model.tasks.task import ALL_TASKS
+from model.training.train import Save, train
+from model.training.trial import Metrics, TrialError
 from spaces import UserError, load_study
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from model.data import Material
-from model.device import has_bf16
+from model.machine.device import has_bf16
+from model.material import Material
 from model.precision import BF16, FP32, faster_precision
 from model.setting import Setting
-from model.trial_folder import TrialFolder
+from model.storage.trial_folder import TrialFolder
 from spaces import Config, StudyFile, UserError, toml_text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.tasks import Task
+from model.tasks.task import Task
 from spaces import Config
 
 _REPORT = {"sst": 0.5, "para": 0.25, "sts": 0.25}

@@ -14,14 +14,14 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from model.batches import epoch_batches
-from model.corpus import Corpus
-from model.data import Material
-from model.device import bound_caches, has_bf16, release_memory
-from model.network import Network, build_network
-from model.packing import Packed
-from model.pretrained import Pretrained
-from model.tasks import ALL_TASKS
+from model.data.batches import epoch_batches
+from model.data.corpus import Corpus
+from model.encoder.pretrained import Pretrained
+from model.layers.packing import Packed
+from model.machine.device import bound_caches, has_bf16, release_memory
+from model.material import Material
+from model.network.network import Network, build_network
+from model.tasks.task import ALL_TASKS
 from spaces import Config, StudyFile
 
 PRECISIONS = FP32, BF16 = "fp32", "bf16"

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from model.code_hash import code_hash
-from model.corpus import Corpus, Split
-from model.data import Material
-from model.packed_encoder import EncoderSize
-from model.readers import EXTRA as EXTRA_FILES
-from model.readers import SPLITS
+from model.data.corpus import Corpus, Split
+from model.data.readers import EXTRA as EXTRA_FILES
+from model.data.readers import SPLITS
+from model.encoder.packed_encoder import EncoderSize
+from model.material import Material
+from model.storage.code_hash import code_hash
 from spaces import EMBEDDED, StudyFile, UserError
 
 _SENTENCES_AT_ONCE = 1 << 16

@@ -15,9 +15,9 @@ from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
-from search.disk import disk_sentence, is_of_disk
-from search.signals import handling, ignore_signals, terminate
-from search.standard_error import lasting_standard_error
+from search.commands.standard_error import lasting_standard_error
+from search.driver.signals import handling, ignore_signals, terminate
+from search.trials.disk_errors import disk_sentence, is_of_disk
 from spaces import STUDIES, UserError, shortened
 
 _DESCRIPTION = (
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     try:
         with handling(terminate):
-            verbs = import_module("search.verbs")  # takes seconds, in which one may press Ctrl-C
+            # Takes seconds, in which one may press Ctrl-C.
+            verbs = import_module("search.commands.search")
             verb: Callable[[argparse.Namespace], int | None] = getattr(verbs, given.verb)
             code = verb(given)
             sys.stdout.flush()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.records import Record, best_record
-from search.study_folder import StudyFolder
+from search.trials.record import Record, best_record
+from search.trials.study_folder import StudyFolder
 from spaces import Config, StudyFile, load_study
 
 if TYPE_CHECKING:
-    from search.plan import Plan
+    from search.forecast.plan import Plan
 
 
 class Study:
@@ -41,8 +41,8 @@ class Study:
         self.folder = StudyFolder(Path(folder) if folder else Path("runs") / self.file.name)
 
     def search(self, address: str = "local", quiet: bool = False) -> None:
-        """Run the study, or what is left of it; see `search.run.run`."""
-        from search.run import run
+        """Run the study, or what is left of it; see `search.driver.run.run`."""
+        from search.driver.run import run
 
         run(self.file, self.folder, address, quiet)
 
@@ -52,7 +52,7 @@ class Study:
 
     @property
     def best(self) -> Record | None:
-        """The best trial so far; see `search.records.best_record`."""
+        """The best trial so far; see `search.trials.record.best_record`."""
         return best_record(self.records())
 
     def config(self, record: Record) -> Config:
@@ -60,13 +60,13 @@ class Study:
         return self.file.space.config(record.values)
 
     def plan(self, nodes: int = 1) -> Plan | None:
-        """What a search of the study would take; see `search.plan.predict`."""
-        from search.plan import load_and_predict
+        """What a search of the study would take; see `search.forecast.plan.predict`."""
+        from search.forecast.plan import load_and_predict
 
         return load_and_predict(self.file, nodes)[1]
 
     def report(self) -> Path:
         """Write the report; the path of its page."""
-        from search.report import write_report
+        from search.report.page import write_report
 
         return write_report(self.folder)

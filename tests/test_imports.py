@@ -93,11 +93,11 @@ def test_a_module_of_the_users_that_is_imported_already_is_told_apart(foreign: P
 def test_processes_that_time_steps_import_ours(
     foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search import timing
+    from search.forecast import timing
 
     monkeypatch.chdir(foreign)
     monkeypatch.setenv("PYTHONPATH", f"{foreign}:")
-    program = timing.PROGRAM.replace("from search.timed_steps import main\nmain()", WHERE)
+    program = timing.PROGRAM.replace("from search.forecast.timed_steps import main\nmain()", WHERE)
     environment = next(timing._environments(ResourceSettings(), 0, None))
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -117,10 +117,10 @@ def test_workers_import_what_the_driver_has(foreign: Path) -> None:
     program = f"""
 import json, sys
 import ray
-from search.run import _cluster
+from search.driver.run import _cluster
 
 def where():
-    import random, sys, search.ray_trial
+    import random, sys, search.worker.run_trial
     from importlib import import_module
     names = [*{OURS}, "random", "torch", "numpy"]
     return [import_module(name).__file__ for name in names]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import synthetic_curves
-from benchmarks.curves import read_curves
 from benchmarks.prediction import main, measure
+from benchmarks.record_curves import read_curves
 
 
 @pytest.mark.slow

@@ -22,15 +22,15 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 from torch import Tensor
 
-from model.checkpoint import load_last
-from model.corpus import Corpus, build_corpus
-from model.device import make_accelerator
-from model.embedded import generate
-from model.encoder import Encoder, EncoderShape
-from model.examples import Dataset
-from model.pretrained import Pretrained, load_encoder, load_tokenizer, to_transformers_names
-from model.tasks import ALL_TASKS
-from model.train import Metrics, Save, Trained, train
+from model.data.corpus import Corpus, build_corpus
+from model.data.examples import Dataset
+from model.encoder.bert import Encoder, EncoderShape
+from model.encoder.pretrained import Pretrained, load_encoder, load_tokenizer, to_transformers_names
+from model.grammar.generate import generate
+from model.machine.device import make_accelerator
+from model.storage.checkpoint import load_last
+from model.tasks.task import ALL_TASKS
+from model.training.train import Metrics, Save, Trained, train
 from spaces import Config
 from tests.model.other_encoders import save_model
 

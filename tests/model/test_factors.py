@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.batches import epoch_batches
-from model.checkpoint import load_best
-from model.corpus import Corpus
-from model.network import build_network
-from model.pretrained import Pretrained
-from model.tasks import ALL_TASKS
+from model.data.batches import epoch_batches
+from model.data.corpus import Corpus
+from model.encoder.pretrained import Pretrained
+from model.network.network import build_network
+from model.storage.checkpoint import load_best
+from model.tasks.task import ALL_TASKS
 from spaces import Config, Simplex, factors
 
 Fit = Any  # conftest's

@@ -11,7 +11,7 @@ import tomli_w
 
 from model import BEST, LAST, DivergenceError, TrialFolder, load_last
 from model import __main__ as command
-from tests.model.test_data import fill
+from tests.model.test_material import fill
 
 Run = Callable[..., int]
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from model import Pretrained, Setting, load_encoder, load_material
 from model.setting import _plain_shape, _weights
 from spaces import UserError, parse_study
-from tests.model.test_data import fill
+from tests.model.test_material import fill
 
 Make = Callable[..., Setting]
 

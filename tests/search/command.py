@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from search.records import Record, read_records
-from search.study_folder import StudyFolder
+from search.trials.record import Record, read_records
+from search.trials.study_folder import StudyFolder
 from spaces import StudyFile
 
 SECONDS = 400  # how long anything may take on a busy machine

@@ -20,7 +20,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel
 
-    from model.embedded import generate
+    from model.grammar.generate import generate
 
     splits = generate(seed=0, train=64, dev=32).splits
     examples = [e for by_split in splits.values() for split in by_split.values() for e in split]

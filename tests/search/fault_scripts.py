@@ -17,8 +17,8 @@ from typing import Any
 import ray
 
 from model import Metrics, Save, train
-from search.run import run
-from search.study_folder import StudyFolder
+from search.driver.run import run
+from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, load_study
 
 GIB = 1 << 30

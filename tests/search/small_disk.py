@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import search.journal
+import search.ledger.search_journal
 
 _BALLAST = "ballast"
 
@@ -66,5 +66,5 @@ def broken_appends(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[Non
         raise OSError(number, os.strerror(number), str(file.name))
 
     with monkeypatch.context() as patch:
-        patch.setattr(search.journal, "append_whole", refuse)
+        patch.setattr(search.ledger.search_journal, "append_whole", refuse)
         yield

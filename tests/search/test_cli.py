@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from search import show_plan, verbs
 from search.cli import main
-from search.ledger import Ledger
-from search.study_folder import StudyFolder
+from search.commands import plan as show_plan
+from search.commands import search as verbs
+from search.ledger.ledger import Ledger
+from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, factors, factors_markdown, load_study, study_schema
 
 Tables = dict[str, dict[str, Any]]
@@ -424,7 +425,7 @@ def test_a_search_of_which_every_trial_failed_is_1_with_one_sentence(
 
         return run
 
-    module = import_module("search.run")
+    module = import_module("search.driver.run")
     why = "the training loss of sst is nan [sic]"
     for number, (failures, code) in enumerate(
         [((why, why), 1), ((why,), 1), ((why, None), 0), ((None,), 0), ((), 0)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import search
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.study import Study
 from spaces import UserError, load_study, parse_study
 

@@ -1,0 +1,1 @@
+"""The searches that are replayed, ours and others."""

@@ -1,0 +1,1 @@
+"""Programs of others, written as their users write them."""

@@ -1,0 +1,1 @@
+"""The embedded data: sentences and labels drawn from a small grammar."""

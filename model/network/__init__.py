@@ -1,0 +1,1 @@
+"""Encoder, pooling and heads as one network, and the weights of its losses."""

@@ -1,0 +1,1 @@
+"""What is written to disk, each file whole or not at all."""

@@ -1,0 +1,137 @@
+"""Ctrl-C once: running trials save themselves where they are, then the search ends. Twice: now.
+
+SIGTERM, with which a cluster announces that it takes a machine back, and SIGHUP of a terminal that
+is closed count as one Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+
+from search.driver.signals import Requests, handling
+from search.trials.disk_errors import is_of_disk
+from search.unsaved import Unsaved
+from search.worker.lasting_log import show_life
+
+SECONDS_TO_SAVE = 20.0  # Clusters give a process 30 between SIGTERM and SIGKILL.
+_SECONDS_BETWEEN_SIGNS = 1.0
+
+
+class EndRequest:
+    """The driver's word to the workers of all nodes: a file in the study's folder that is empty
+    until they shall end. It is always there, since a shared disk may take a minute to show that a
+    file is new, but shows at once what is in one."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @contextmanager
+    def possible(self) -> Iterator[None]:
+        """While a search runs."""
+        self._file.write_bytes(b"")
+        try:
+            yield
+        finally:
+            self._file.unlink(missing_ok=True)
+
+    def make(self) -> None:
+        self._file.write_text("save and end\n", encoding="utf-8")
+
+    @property
+    def is_made(self) -> bool:
+        try:
+            return bool(self._file.read_bytes())
+        except OSError:  # The search has ended, or the file is not to be had for a moment.
+            return False
+
+
+class Pulse:
+    """What a training calls all the time: it shows in the time of the trial's log that the trial
+    lives, and says whether it shall end."""
+
+    def __init__(self, request: EndRequest, log: Path) -> None:
+        self._request, self._log = request, log
+        self._last, self._is_asked = 0.0, False
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_SIGNS:
+            self._last = now
+            show_life(self._log)
+            self._is_asked = self._request.is_made
+        return self._is_asked
+
+
+class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
+    """`asked` once the user has, `broken` by what the disk did not take. Tune asks `stop_all`
+    whether the search is over."""
+
+    def __init__(self, request: EndRequest, tell: Callable[[str], None]) -> None:
+        self.asked = False
+        self.broken: OSError | None = None
+        self._request, self._tell = request, tell
+        self._signals = Requests()
+        self._until: float | None = None
+        self._over = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals, in the main thread; elsewhere they are not for us."""
+        with self._request.possible(), handling(self._hear):
+            yield
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no trial is to be started any more."""
+        return self.asked or self.broken is not None
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Keep a disk's failure, and end the search, where an exception would only make a text of
+        Tune's."""
+        try:
+            yield
+        except OSError as error:
+            if not is_of_disk(error):
+                raise
+            self.broken = self.broken or error
+
+    def _hear(self, _number: int, _frame: Any) -> None:
+        if not self._signals.is_new():
+            return
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if not self.asked:
+            return
+        running = [trial.config["id"] for trial in trials if trial.status == Trial.RUNNING]
+        if self._until is None:
+            self._until = time.monotonic() + SECONDS_TO_SAVE
+            self._request.make()
+            if running:
+                self._tell(
+                    f"Interrupted: {len(running)} running trial(s) save themselves where they are, "
+                    f"which takes at most {SECONDS_TO_SAVE:.0f} s; Ctrl-C again ends at once."
+                )
+        late = time.monotonic() > self._until
+        if running and late and not self._over:
+            self._tell(
+                f"Not saved in time, to go on from the last checkpoint: trial(s) "
+                f"{', '.join(running)}."
+            )
+        self._over = late or not running
+
+    def stop_all(self) -> bool:
+        return self._over or self.broken is not None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False

@@ -1,0 +1,369 @@
+"""Running a study: from its file to trials on a Ray cluster, or going on where it was left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from logging.handlers import WatchedFileHandler
+from typing import Any, TypeVar, overload
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+
+from model import (
+    FP32,
+    LAST,
+    Material,
+    Setting,
+    TrialFolder,
+    in_precision,
+    load_material,
+    train,
+    usable_cpus,
+)
+from search.driver.faults import RESTARTS, Faults, every_loss_counts
+from search.driver.harmless import Harmless
+from search.driver.interruption import EndRequest, Interruption
+from search.driver.live_view import LiveView
+from search.driver.precision import precision_on_cluster
+from search.driver.ray_address import LOCAL
+from search.driver.ray_folder import ray_folder
+from search.driver.ray_head import Joinable, look_for
+from search.driver.ray_processes import deaf_processes, signals_stay_ours
+from search.driver.room import Room, nodes, watched
+from search.driver.scheduler import (
+    Bookkeeping,
+    Hooks,
+    LedgerScheduler,
+    LedgerSearcher,
+    Silent,
+    one_snapshot,
+)
+from search.driver.signals import handling, terminate
+from search.driver.tune_patches import ray_speaks_to
+from search.ledger.agenda import Agenda
+from search.ledger.kept_weights import KeptWeights
+from search.ledger.ledger import Ledger
+from search.tensorboard.trial_events import end_run, write_experiment
+from search.trials.disk_errors import disk_sentence
+from search.trials.epochs import epoch_text
+from search.trials.record import Record
+from search.trials.study_folder import StudyFolder
+from search.worker.environment import WORKER_ENVIRONMENT
+from search.worker.imports import OwnImports
+from search.worker.placement import Claim
+from search.worker.run_trial import Shared, run_trial
+from spaces import TASKS, ResourceSettings, StudyFile, UserError
+
+_log = logging.getLogger("ablatune")
+_VIEW = "The live view"
+
+
+A = TypeVar("A", bound=Agenda)
+
+
+@overload
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+) -> Ledger: ...
+
+
+@overload
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = ...,
+    quiet: bool = ...,
+    training: Callable[..., object] = ...,
+    *,
+    agenda: Callable[[StudyFile, StudyFolder], A],
+) -> A: ...
+
+
+def run(
+    study: StudyFile,
+    folder: StudyFolder,
+    address: str = "local",
+    quiet: bool = False,
+    training: Callable[..., object] = train,
+    agenda: Callable[[StudyFile, StudyFolder], Agenda] = Ledger,
+) -> Agenda:
+    """Run a study, or the rest of one, into its folder.
+
+    Args:
+        study: what to run; a study that the folder holds already must be the same.
+        folder: where everything is written, reachable under this path from every node.
+        address: "local" starts Ray on this machine, "auto" joins the cluster of this machine,
+            else the address of a cluster's head. Where Ray is up in this process, it is used.
+        quiet: show no progress.
+        training: what trains a trial, called as `model.train` is.
+        agenda: makes of both what decides which trials there are: a search's ledger, or another.
+
+    Returns:
+        The agenda, with the records of all trials.
+
+    Raises:
+        UserError: if something in the study, the data or the encoder is not right.
+        KeyboardInterrupt: if the user interrupted; the study can go on.
+        OSError: if the disk takes nothing more; the study can go on once it does.
+    """
+    with handling(terminate), ExitStack() as stack:
+        # The cluster first: what is wrong with it is told before anything is read or written.
+        joined = None if ray.is_initialized() else look_for(address)
+        stack.enter_context(folder.locked())
+        folder.check(study)
+        stack.enter_context(_log_to(folder))
+        _log.info("study %s: %s", study.name, study.tables())
+        material = _material(study, folder, quiet)
+        precision = folder.precision(study)
+        setting = Setting.of(study, material, precision or FP32)
+        folder.check_content(setting)  # Ray takes seconds to start.
+        stack.enter_context(_cluster(joined))
+        _log.info("Ray is up")
+        if joined is not None and joined.is_of_a_program:
+            _note(_whose(joined), quiet)
+        claim = _claim(study.resources)
+        if precision is None:
+            precision = precision_on_cluster(study, material)
+            _log.info("precision: %s is the faster one here", precision)
+        for note in folder.open(
+            study, setting.computed_in(precision, "GPU" if claim.gpus else "CPU")
+        ):
+            _note(note, quiet)
+        made = agenda(study, folder)
+        for note in made.notes:
+            _note(note, quiet)
+        write_experiment(
+            folder.trials, study.space.free, [f"score/{name}" for name in ("mean", *TASKS)]
+        )
+        # Ray gives every worker a working folder of its own.
+        there = StudyFolder(folder.path.absolute())
+        trials = in_precision(study, precision)
+        shared = Shared(trials, there, material.corpus, material.encoder, training)
+        _drive(made, shared, claim, quiet)
+        return made
+
+
+def _material(study: StudyFile, folder: StudyFolder, quiet: bool) -> Material:
+    """Data and encoder; the rows that are not usable are in the log."""
+    _say("Reading the data and the encoder ...", quiet)
+    material = load_material(study)
+    _log.info("read data and encoder")
+    for row in material.skipped:
+        _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
+    if material.skipped:
+        _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
+    return material
+
+
+def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
+    """Have Ray Tune train an agenda's trials until it is at its end."""
+    study = agenda.study
+    view, harmless = LiveView(agenda, quiet), Harmless()
+
+    def tell(text: str) -> None:
+        _log.warning("%s", text)
+        with harmless(_VIEW):
+            view.say(text)
+
+    kept = KeptWeights(agenda.folder, study.search.keep, agenda.records.values())
+
+    def ended(record: Record) -> None:
+        _log.info("trial %s: %s at epoch %s", record.id, record.state, epoch_text(record.epoch))
+        if record.failure:
+            tell(f"Trial {record.id} failed: {record.failure}.")
+        if record.ended is not None:
+            _close(agenda.folder.trial(record.id), record, harmless)
+            kept.add(record)
+
+    for record in agenda.records.values():  # An earlier search may not have come to it.
+        if record.ended is not None and agenda.folder.trial(record.id).is_open:
+            _close(agenda.folder.trial(record.id), record, harmless)
+    faults = Faults(agenda, tell)
+    interruption = Interruption(EndRequest(agenda.folder.end_request), tell)
+    searcher = LedgerSearcher(agenda, ended, faults, interruption)
+    trainable = tune.with_resources(
+        partial(run_trial, shared=ray.put(shared)),
+        tune.PlacementGroupFactory([claim.bundle] * claim.processes),
+    )
+    room = Room(claim, tell)
+    callbacks = {
+        "The bookkeeping": Bookkeeping(agenda),
+        _VIEW: view,
+        "The watch over workers": faults,
+        "The watch over room": room,
+        "The interruption": interruption,
+    }
+    with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=LedgerScheduler(agenda, faults, interruption, tell, harmless),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=study.name,
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[Hooks(callbacks, harmless), Silent()],
+                stop=interruption,
+                failure_config=tune.FailureConfig(max_failures=RESTARTS),
+            ),
+        )
+        with harmless(_VIEW):
+            view.start(lambda: room.waits_for)
+        try:
+            with one_snapshot(), every_loss_counts(), watched(room), interruption.listening():
+                tuner.fit()
+        except KeyboardInterrupt:
+            _log.warning("interrupted twice: ended at once")
+            raise
+        finally:
+            with harmless(_VIEW):
+                view.stop()
+            agenda.meter.write()
+    if interruption.broken is not None:
+        _log.error("%s", disk_sentence(interruption.broken))
+        raise interruption.broken
+    if interruption.asked:
+        _log.info("interrupted; the same command goes on from here")
+        raise KeyboardInterrupt
+    if (ending := agenda.ending()) is not None:
+        _log.info("%s", ending.sentence(0))
+
+
+def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
+    """What is left to do in the folder of a trial that has ended; `last.pt` goes last of all."""
+    with harmless("TensorBoard's end of a trial", but=OSError):
+        end_run(folder.path, record.state)
+    (folder.checkpoint / LAST).unlink(missing_ok=True)
+
+
+def _claim(resources: ResourceSettings) -> Claim:
+    """What a trial takes, which at least one place in the cluster must have."""
+    there = nodes()
+    claim = Claim.of(resources, any(node.resources.get("GPU", 0) for node in there))
+    if (why_not := claim.refuse(there)) is not None:
+        raise UserError(why_not)
+    return claim
+
+
+@contextmanager
+def _cluster(joined: Joinable | None) -> Iterator[None]:
+    """Ray, started here or joined; what was started here ends here."""
+    if ray.is_initialized():  # a caller's own cluster
+        with ray_speaks_to(_log):
+            yield
+        return
+    with ExitStack() as ends:
+        local = ends.enter_context(_own_ray()) if joined is None else {}
+        with signals_stay_ours():
+            _connect(joined, local)
+        try:
+            with ray_speaks_to(_log):
+                yield
+        finally:
+            with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
+                ray.shutdown()
+
+
+@contextmanager
+def _own_ray() -> Iterator[dict[str, Any]]:
+    """How Ray is started on this machine."""
+    with ray_folder() as folder:
+        yield {
+            "include_dashboard": False,
+            "num_cpus": usable_cpus(),
+            "_temp_dir": str(folder),
+        }
+
+
+def _connect(joined: Joinable | None, local: Mapping[str, Any]) -> None:
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "job_config": OwnImports(),
+    }
+    if joined is None:
+        # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
+        # are then those that the trials need.
+        with _environment(WORKER_ENVIRONMENT), deaf_processes():
+            ray.init(address=LOCAL, **local, **common)
+        return
+    environment = {"env_vars": WORKER_ENVIRONMENT}
+    try:
+        ray.init(address=joined.address, runtime_env=environment, **common)
+    except (ConnectionError, RuntimeError, RayError) as error:  # It has gone since the look at it.
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
+
+
+def _whose(joined: Joinable) -> str:
+    return (
+        f"The Ray cluster at {joined.address} is that of another program on this machine, such as "
+        "another search, and ends with it; --address local starts one of this search's own."
+    )
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+class _LogFile(WatchedFileHandler):
+    """A log that goes on at its path where somebody deletes it. One that cannot be written, on a
+    disk that is full or where its folder is gone, is not worth the end of a search."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Says nothing, not even a traceback."""
+
+
+@contextmanager
+def _log_to(folder: StudyFolder) -> Iterator[None]:
+    handler = _LogFile(folder.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
+
+
+def _note(text: str, quiet: bool) -> None:
+    """Tell the user, and write it down."""
+    _log.warning("%s", text)
+    _say(text, quiet)
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

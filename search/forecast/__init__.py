@@ -1,0 +1,1 @@
+"""How long a study will take, and how dear that is."""

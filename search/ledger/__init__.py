@@ -1,0 +1,1 @@
+"""Who is next, what was measured, who stops."""

@@ -1,0 +1,1 @@
+"""What people read: the page, its tables as CSV, the terminal's tables."""

@@ -1,0 +1,1 @@
+"""Which configuration is proposed next."""

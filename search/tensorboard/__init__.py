@@ -1,0 +1,1 @@
+"""Trials as TensorBoard sees them: events, hyperparameters, the server."""

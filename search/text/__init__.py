@@ -1,0 +1,1 @@
+"""How numbers, names and durations are told, and how a terminal shows them."""

@@ -1,0 +1,1 @@
+"""What runs on the nodes: one trial in a Ray actor, and its helper processes."""
