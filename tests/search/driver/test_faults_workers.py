@@ -162,6 +162,10 @@ def test_a_damaged_checkpoint_costs_one_trial_its_start(
     study = of_two(tiny_study)
     whole = run(study, StudyFolder(tmp_path / "whole"), quiet=True)
     folder = StudyFolder(tmp_path / "run")
+    folder.open(study)
+    begun = Ledger(study, folder).next()
+    assert begun is not None
+    assert begun.id == "0000"
     (checkpoint := folder.trial("0000").checkpoint).mkdir(parents=True)
     (checkpoint / LAST).write_bytes(b"PK\x03\x04 the beginning of a checkpoint")
     (checkpoint / f".{LAST}.123").write_bytes(b"half")
