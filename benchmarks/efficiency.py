@@ -44,11 +44,11 @@ from benchmarks.methods.ray_tune import RayTune
 from benchmarks.methods.syne_tune import METHODS as SYNE
 from benchmarks.methods.syne_tune import replay_syne
 from benchmarks.methods.to_the_end import ToTheEnd, grid_points, random_points
-from benchmarks.record_curves import Budget, Curve, read_curves, replayed_study
 from benchmarks.replay.anytime import HALF_A_POINT, budgets, summary, worse_at
 from benchmarks.replay.anytime_figure import write_figure
 from benchmarks.replay.landscape import Landscape
 from benchmarks.replay.points import default_point, report_points
+from benchmarks.replay.recorded_curves import Budget, Curve, read_curves, replayed_study
 from benchmarks.replay.simulated_time import Method, Trace, replay
 from benchmarks.replay.surrogate import Surrogate
 from spaces import StudyFile, UserError

@@ -18,15 +18,7 @@ import torch
 
 from benchmarks.common.machine import machine
 from benchmarks.common.material import data_kind, material
-from model import (
-    ALL_TASKS,
-    Corpus,
-    Metrics,
-    Pretrained,
-    Save,
-    make_accelerator,
-    train,
-)
+from model import ALL_TASKS, Corpus, Metrics, Pretrained, Save, make_accelerator, train
 from spaces import Config
 
 

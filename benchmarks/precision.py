@@ -25,12 +25,7 @@ from torch import Tensor
 
 from benchmarks.common.machine import machine
 from benchmarks.common.material import data_kind, material
-from model import (
-    ALL_TASKS,
-    Metrics,
-    make_accelerator,
-    train,
-)
+from model import ALL_TASKS, Metrics, make_accelerator, train
 from model.layers.dropout import Dropout
 from spaces import Config
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import ConstantInputWarning, norm, spearmanr
 from threadpoolctl import threadpool_limits
 
-from benchmarks.record_curves import Curve, read_curves, replayed_study
+from benchmarks.replay.recorded_curves import Curve, read_curves, replayed_study
 from search.sampler.curve_model import CurveModel, Observations, fitted
 from search.sampler.features import Features
 from search.trials.distributions import encode

@@ -19,12 +19,10 @@ task's dev split, evenly spaced: with the defaults a configuration of paper16-co
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +30,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.replay.points import default_point, random_point
+from benchmarks.replay.recorded_curves import (
+    RECORDED,
+    SCORES,
+    Budget,
+    Curve,
+    point,
+    read_curves,
+    replayed_study,
+    wanted,
+)
 from model import (
     ALL_TASKS,
     DEV,
@@ -46,99 +53,7 @@ from model import (
     release_memory,
     train,
 )
-from spaces import StudyFile, UserError, Value, load_study
-
-RECORDED, SYNTHETIC = "recorded", "synthetic"
-SCORES = ("mean", "sst", "para", "sts")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What decides a curve's numbers beside its configuration and seed."""
-
-    study: str
-    kind: str
-    epochs: int
-    samples: int
-    dev: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One training: `scores[name][k]` and `seconds[k]` are of epoch k + 1; with `failure` they end
-    before the budget."""
-
-    budget: Budget
-    number: int
-    seed: int
-    values: Mapping[str, Value]
-    scores: Mapping[str, Sequence[float]]
-    seconds: Sequence[float]
-    failure: str | None = None
-
-    def line(self) -> str:
-        own = {name: value for name, value in vars(self).items() if name != "budget"}
-        return json.dumps({**vars(self.budget), **own}) + "\n"
-
-
-@cache
-def replayed_study(study: str, epochs: int, samples: int, data: str = "embedded") -> StudyFile:
-    """A packaged study with the budget of its curves."""
-    return load_study(
-        study,
-        [
-            f"space.epochs={epochs}",
-            f"space.samples_per_epoch={samples}",
-            "space.early_stopping=0",
-            f"data.path={data}",
-        ],
-    )
-
-
-def read_curves(file: Path) -> list[Curve]:
-    """All whole lines of a file, which must be of one study and budget.
-
-    Raises:
-        UserError: if the file is not there, is empty, or mixes budgets.
-    """
-    if not file.exists():
-        raise UserError(
-            f"There is no file of learning curves {file}; benchmarks.record_curves makes one."
-        )
-    curves = list(_stored(file))
-    if len({curve.budget for curve in curves}) != 1:
-        raise UserError(f"{file} must hold learning curves of one study and one budget.")
-    return curves
-
-
-def _stored(file: Path) -> Iterator[Curve]:
-    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            return  # torn by an interruption
-        row = json.loads(line)
-        budget = Budget(*(row[name] for name in Budget.__dataclass_fields__))
-        space = replayed_study(budget.study, budget.epochs, budget.samples).space
-        yield Curve(
-            budget,
-            row["number"],
-            row["seed"],
-            space.check(row["values"], str(file)),
-            row["scores"],
-            row["seconds"],
-            row["failure"],
-        )
-
-
-def wanted(count: int, replicates: int) -> list[tuple[int, int]]:
-    """Numbers and training seeds of what a recording has: the default's other seeds come last."""
-    return [(n, 0) for n in range(count)] + [(0, s) for s in range(1, replicates + 1)]
-
-
-def point(study: StudyFile, number: int, seed: int) -> dict[str, Value]:
-    """Configuration `number` of a recording: the same for every count of them."""
-    if number == 0:
-        return default_point(study.space)
-    return random_point(study.space, np.random.default_rng([seed, number]))
+from spaces import UserError, Value, load_study
 
 
 def smaller_dev(corpus: Corpus, most: int) -> Corpus:

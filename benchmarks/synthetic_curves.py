@@ -19,8 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.record_curves import SCORES, SYNTHETIC, Budget, Curve, point, replayed_study, wanted
 from benchmarks.replay.landscape import Noise, Truth, climbed
+from benchmarks.replay.recorded_curves import (
+    SCORES,
+    SYNTHETIC,
+    Budget,
+    Curve,
+    point,
+    replayed_study,
+    wanted,
+)
 from search.trials.distributions import distributions, encode
 from spaces import Choice, Space, Value, toml_text
 

@@ -5,7 +5,8 @@ from model.data.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus
 from model.data.examples import Dataset, Example, SkippedRow
 from model.data.sampling import Sampling
 from model.data.sequences import Sequences
-from model.encoder.pretrained import Pretrained, load_encoder, load_tokenizer
+from model.encoder.pretrained import Pretrained, load_encoder
+from model.encoder.tokenizer import load_tokenizer
 from model.machine.cpus import usable_cpus
 from model.machine.device import has_bf16, leave, make_accelerator, release_memory
 from model.machine.launcher import Launch, Meeting, settle
@@ -14,20 +15,23 @@ from model.network.network import Network, build_network
 from model.precision import BF16, FP32, faster_precision, in_precision
 from model.setting import Setting
 from model.storage.checkpoint import BEST, LAST, load_best, load_last
-from model.storage.trial_folder import TrialFolder
+from model.storage.trial_folder import Metrics, TrialFolder
 from model.storage.whole_files import append_whole
-from model.tasks.task import ALL_TASKS, PARA, SST, STS, Task
+from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
+from model.tasks.task import Task
 from model.training.early_stopping import has_stalled
 from model.training.evaluate import Evaluation, evaluate
-from model.training.train import Report, Save, Trained, never, train
-from model.training.trial import (
+from model.training.reports import (
     Ask,
     DivergenceError,
     InterruptionError,
-    Metrics,
+    Report,
+    Save,
     TrialError,
     UndefinedScoreError,
+    never,
 )
+from model.training.train import Trained, train
 from model.training.workload import embeds_once, epoch_work, example_work, work_kind
 
 __all__ = [

@@ -17,10 +17,10 @@ from model.going_on import go_on, precision_of
 from model.machine.device import agreed, leave, make_accelerator
 from model.material import load_material
 from model.setting import Setting
-from model.storage.trial_folder import TrialFolder
-from model.tasks.task import ALL_TASKS
-from model.training.train import Save, train
-from model.training.trial import Metrics, TrialError
+from model.storage.trial_folder import Metrics, TrialFolder
+from model.tasks.shipped import ALL_TASKS
+from model.training.reports import Save, TrialError
+from model.training.train import train
 from spaces import UserError, load_study
 
 

@@ -16,9 +16,11 @@ from model.data.corpus_cache import cache_key, read_cache, write_cache
 from model.data.examples import Dataset, SkippedRow
 from model.data.readers import SPLITS, data_files, file_content, read_folder
 from model.data.sampling import Sampling
-from model.encoder.pretrained import Pretrained, load_encoder, load_tokenizer
+from model.encoder.pretrained import Pretrained, load_encoder
+from model.encoder.tokenizer import load_tokenizer
 from model.grammar.generate import generate
-from model.tasks.task import ALL_TASKS, is_constant, pearson
+from model.tasks.metrics import is_constant, pearson
+from model.tasks.shipped import ALL_TASKS
 from spaces import EMBEDDED, DataSettings, StudyFile, UserError, Value
 
 

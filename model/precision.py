@@ -21,7 +21,7 @@ from model.layers.packing import Packed
 from model.machine.device import bound_caches, has_bf16, release_memory
 from model.material import Material
 from model.network.network import Network, build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config, StudyFile
 
 PRECISIONS = FP32, BF16 = "fp32", "bf16"

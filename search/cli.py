@@ -49,8 +49,8 @@ def _run(given: argparse.Namespace) -> int:
     try:
         with handling(terminate):
             # Takes seconds, in which one may press Ctrl-C.
-            verbs = import_module("search.commands.search")
-            verb: Callable[[argparse.Namespace], int | None] = getattr(verbs, given.verb)
+            command = import_module(f"search.commands.{given.verb}")
+            verb: Callable[[argparse.Namespace], int | None] = getattr(command, given.verb)
             code = verb(given)
             sys.stdout.flush()
     except UserError as error:

@@ -67,6 +67,6 @@ class Study:
 
     def report(self) -> Path:
         """Write the report; the path of its page."""
-        from search.report.page import write_report
+        from search.report.write import write_report
 
         return write_report(self.folder)

@@ -1,60 +1,198 @@
-"""Imports run one way: search -> model -> spaces; cluster stands alone."""
+"""Imports run one way, folder by folder, and each library is known to few rooms only.
+
+A room is a sub-folder of `search/` or `model/`. What stands beside the rooms, such as
+`search/cli.py`, may import all of them.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = {"spaces", "model", "search", "cluster"}
-COMMAND_LINE = Path("search/cli.py")
+
+FOLDERS: Mapping[str, set[str]] = {
+    "spaces": set(),
+    "model": {"spaces"},
+    "search": {"model", "spaces"},
+    "cluster": set(),
+}
+"""What each top-level folder may import of the others."""
+
+ALL = {"*"}
+ROOMS: Mapping[str, Mapping[str, set[str]]] = {
+    "search": {
+        "text": set(),
+        "tensorboard": set(),
+        "trials": {"text"},
+        "analysis": {"trials", "text"},
+        "sampler": {"trials"},
+        "worker": {"trials", "tensorboard", "text"},
+        "report": {"analysis", "trials", "text"},
+        "ledger": {"sampler", "trials", "text"},
+        "forecast": {"ledger", "trials", "worker.environment", "worker.placement"},
+        "driver": {"forecast", "ledger", "worker", "trials", "tensorboard", "text"},
+        "commands": ALL,
+    },
+    "model": {
+        "machine": set(),
+        "layers": {"machine"},
+        "tasks": set(),
+        "storage": set(),
+        "data": {"tasks", "layers", "storage", "machine"},
+        "encoder": {"layers", "machine"},
+        "grammar": {"data"},
+        "network": {"encoder", "layers", "tasks", "data", "machine"},
+        "training": {"network", "encoder", "layers", "tasks", "data", "storage", "machine"},
+    },
+}
+"""What each room may import of the other rooms of its folder: rooms, or single modules of them."""
+
+LIBRARIES: Mapping[str, set[str]] = {
+    "ray": {"search/driver", "search/worker", "cluster"},
+    "optuna": {"search/trials", "search/sampler", "search/ledger"},
+    "tensorboard": {"search/tensorboard"},
+}
+"""The rooms that may import a library with rough edges, at the top of a file or inside."""
+
+OF_THE_COMMAND_LINE = {"search/cli.py"}
+"""Files that may import `cluster` too."""
 
 
 def imported(source: str) -> set[str]:
-    """The top-level packages that a source file imports, at its top or inside functions."""
-    names = set()
+    """The modules that a source file imports, at its top or inside functions, by their whole
+    names; of `from a.b import c` it is `a.b` and `a.b.c`, which may be a module."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide where they lead"
-            names.add(str(node.module).partition(".")[0])
+            names.add(str(node.module))
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def imports_of(folder: str) -> dict[Path, set[str]]:
-    """What each file of a folder imports from outside the folder."""
+def files_of(folder: str) -> Iterator[tuple[str, set[str]]]:
+    """Each Python file below a folder, from the root, and what it imports."""
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files, f"{folder}/ has no Python files"
-    return {
-        file.relative_to(ROOT): imported(file.read_text(encoding="utf-8")) - {folder}
-        for file in files
-    }
+    for file in files:
+        yield str(file.relative_to(ROOT)), imported(file.read_text(encoding="utf-8"))
+
+
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def rooms_of(folder: str) -> set[str]:
+    return {path.name for path in (ROOT / folder).iterdir() if (path / "__init__.py").exists()}
+
+
+def allows(allowed: set[str], room: str, module: str) -> bool:
+    """Whether a room, or only this module of it, may be imported."""
+    return any(
+        known in ("*", room) or module == known or module.startswith(f"{known}.")
+        for known in allowed
+    )
+
+
+def breaches(
+    folder: str, room: str, modules: set[str], rules: Mapping[str, set[str]]
+) -> Iterator[str]:
+    """The modules of other rooms of the folder that a file of a room imports and may not."""
+    for module in sorted(modules):
+        there, _, rest = module.removeprefix(f"{folder}.").partition(".")
+        if not module.startswith(f"{folder}.") or there not in rules or there == room:
+            continue
+        within = f"{there}.{rest}"
+        if not rest and any(allowed.startswith(f"{there}.") for allowed in rules[room]):
+            continue  # of `from search.worker import environment` the second name counts
+        if not allows(rules[room], there, within):
+            yield module
 
 
 def test_an_import_is_found_wherever_it_stands() -> None:
     source = "import a.b, c\nfrom d.e import f\ndef g():\n    if c:\n        import h as i"
-    assert imported(source) == {"a", "c", "d", "h"}
+    assert imported(source) == {"a.b", "c", "d.e", "d.e.f", "h"}
+
+
+def test_a_breach_is_named_and_what_is_allowed_is_none() -> None:
+    rules: dict[str, set[str]] = {"low": set(), "high": {"low", "side.door"}, "side": set()}
+    seen = {"house.low.a", "house.side.door", "house.side.door.Knob", "house.side.wall", "json"}
+    assert list(breaches("house", "high", seen, rules)) == ["house.side.wall"]
+    assert list(breaches("house", "low", {"house.high.b"}, rules)) == ["house.high.b"]
+    assert list(breaches("house", "low", {"house.low.b"}, rules)) == []
 
 
 def test_spaces_imports_only_the_standard_library() -> None:
-    for file, names in imports_of("spaces").items():
-        assert names <= sys.stdlib_module_names, file
+    for file, modules in files_of("spaces"):
+        foreign = {top(m) for m in modules} - sys.stdlib_module_names - {"spaces"}
+        assert not foreign, f"{file} imports {foreign}: spaces/ knows the standard library only"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_between_folders_run_one_way(folder: str) -> None:
+    for file, modules in files_of(folder):
+        allowed = FOLDERS[folder] | {folder}
+        if file in OF_THE_COMMAND_LINE:
+            allowed = allowed | {"cluster"}
+        found = {top(m) for m in modules} & FOLDERS.keys() - allowed
+        assert not found, (
+            f"{file} imports {found}, but of our folders {folder}/ may import "
+            f"{FOLDERS[folder] or 'none'}: search -> model -> spaces"
+        )
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_every_room_has_its_rule(folder: str) -> None:
+    assert rooms_of(folder) == ROOMS[folder].keys(), "write down what a new room may import"
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_the_rules_have_no_circle(folder: str) -> None:
+    rules = {
+        room: {known.partition(".")[0] for known in allowed}
+        for room, allowed in ROOMS[folder].items()
+        if allowed != ALL
+    }
+    while rules:
+        ground = {room for room, allowed in rules.items() if not allowed & rules.keys()}
+        assert ground, f"a circle of rooms: {sorted(rules)}"
+        rules = {room: allowed for room, allowed in rules.items() if room not in ground}
 
 
 @pytest.mark.parametrize(
-    ("folder", "allowed"),
-    [("spaces", set()), ("model", {"spaces"}), ("search", {"spaces", "model"}), ("cluster", set())],
+    ("folder", "room"), [(folder, room) for folder in ROOMS for room in ROOMS[folder]]
 )
-def test_imports_between_our_folders_run_one_way(folder: str, allowed: set[str]) -> None:
-    for file, names in imports_of(folder).items():
-        also = {"cluster"} if file == COMMAND_LINE else set()
-        assert names & OURS <= allowed | also, file
+def test_imports_between_rooms_run_one_way(folder: str, room: str) -> None:
+    for file, modules in files_of(f"{folder}/{room}"):
+        found = list(breaches(folder, room, modules, ROOMS[folder]))
+        assert not found, (
+            f"{file} imports {', '.join(found)}, but {folder}/{room}/ may import "
+            f"{', '.join(sorted(ROOMS[folder][room])) or 'no other room'}"
+        )
 
 
-def test_one_trial_runs_without_the_libraries_of_many() -> None:
-    for file, names in imports_of("model").items():
-        assert not names & {"ray", "optuna"}, file
+@pytest.mark.parametrize("folder", ROOMS)
+def test_no_room_imports_what_stands_beside_the_rooms(folder: str) -> None:
+    beside = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__"}
+    for room in ROOMS[folder]:
+        for file, modules in files_of(f"{folder}/{room}"):
+            found = {m for m in modules for name in beside if m == f"{folder}.{name}"}
+            assert not found, f"{file} imports {found}, which is made of the rooms"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_is_known_to_few_rooms(library: str) -> None:
+    for folder in FOLDERS:
+        for file, modules in files_of(folder):
+            if any(file.startswith(f"{room}/") for room in LIBRARIES[library]):
+                continue
+            assert library not in {top(m) for m in modules}, (
+                f"{file} imports {library}, which only {', '.join(sorted(LIBRARIES[library]))} may"
+            )

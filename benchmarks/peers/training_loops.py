@@ -22,13 +22,7 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.training_args import MultiDatasetBatchSamplers
 from torch import Tensor, nn
-from transformers import (
-    AutoTokenizer,
-    BertModel,
-    PrinterCallback,
-    Trainer,
-    TrainingArguments,
-)
+from transformers import AutoTokenizer, BertModel, PrinterCallback, Trainer, TrainingArguments
 
 from benchmarks.common.updates import Update
 from model import Example

@@ -33,8 +33,8 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from benchmarks.record_curves import Curve
 from benchmarks.replay.landscape import Noise, Truth, climbed
+from benchmarks.replay.recorded_curves import Curve
 from search.sampler.features import Features
 from search.trials.distributions import encode
 from spaces import TASKS, Space, Value

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from model.losses import loss_weights
 from model.tasks.task import Task
 from spaces import Config
+
+_REPORT = {"sst": 0.5, "para": 0.25, "sts": 0.25}
+
 
 _TEMPERATURE = 2.0
 
@@ -104,3 +106,15 @@ def build_weighting(config: Config, tasks: Sequence[Task]) -> Weighting:
         case "dynamic":
             return DynamicWeighting(tasks)
     return FixedWeighting(loss_weights(config, tasks))
+
+
+def loss_weights(config: Config, tasks: Sequence[Task]) -> dict[str, float]:
+    """Each task's weight; together 1. Equal weights are the centre of the simplex."""
+    match config.loss_weighting:
+        case "equal":
+            return {task.name: 1 / len(tasks) for task in tasks}
+        case "report":
+            return {task.name: _REPORT[task.name] for task in tasks}
+        case "tuned":
+            return {t.name: w for t, w in zip(tasks, config.loss_weights, strict=True)}
+    raise ValueError(f"unknown loss weighting {config.loss_weighting!r}")

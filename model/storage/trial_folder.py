@@ -15,8 +15,10 @@ import tomli_w
 
 from model.storage.checkpoint import LAST, mend_checkpoint
 from model.storage.whole_files import append_whole
-from model.training.trial import Metrics
 from spaces import Config
+
+Metrics = Mapping[str, float]
+
 
 _log = logging.getLogger("ablatune")
 

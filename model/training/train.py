@@ -7,39 +7,19 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from model.data.corpus import Corpus
 from model.encoder.pretrained import Pretrained
+from model.storage.trial_folder import Metrics
 from model.tasks.task import Task
-from model.training.trial import Ask, InterruptionError, Metrics, Trial
+from model.training.reports import Ask, InterruptionError, Report, never
+from model.training.trial import Trial
 from spaces import Config
 
 _log = logging.getLogger(__name__)
-
-
-class Save(Protocol):
-    """Writes the checkpoint of the evaluation just reported into a folder."""
-
-    def __call__(self, folder: Path) -> None: ...
-
-
-class Report(Protocol):
-    """Called after each evaluation, and first of all with the last one of a trial that is resumed
-    (whose report may have been lost); says whether to go on.
-
-    `epoch` is how many epochs the trial has trained: an int after a whole one.
-    """
-
-    def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool: ...
-
-
-def never() -> bool:
-    """Nobody asks the trial to end."""
-    return False
 
 
 @dataclass(frozen=True)

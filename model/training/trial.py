@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -23,45 +23,12 @@ from model.tasks.task import Task, constant_loss
 from model.training.early_stopping import has_stalled
 from model.training.evaluate import Evaluation, evaluate
 from model.training.frozen_embeddings import FrozenEmbeddings
+from model.training.reports import Ask, DivergenceError, InterruptionError, UndefinedScoreError
 from model.training.step import Step
 from spaces import Config
 
-Metrics = Mapping[str, float]
-
 _DIVERGED = 10.0  # times the loss of a prediction that knows nothing
 _UPDATES_BETWEEN_AGREEMENTS = 8  # of several processes, on whether to end
-
-
-class Ask(Protocol):
-    """Called before each update and at each piece of an evaluation: whether the trial shall save
-    what it has and end. Also a sign of life for whoever watches the trial."""
-
-    def __call__(self) -> bool: ...
-
-
-class InterruptionError(Exception):
-    """The trial was asked to end, and has saved itself where it was."""
-
-
-class TrialError(Exception):
-    """What a trial's own configuration led to, and it cannot go on from."""
-
-
-class DivergenceError(TrialError):
-    """A loss that is no number, or far worse than that of knowing nothing, in an epoch (from 1)."""
-
-    def __init__(self, epoch: int, task: str, loss: float) -> None:
-        super().__init__(f"epoch {epoch}: the training loss of {task} is {loss:g}")
-        self.epoch, self.task, self.loss = epoch, task, loss
-
-
-class UndefinedScoreError(TrialError):
-    """The objective has no value: predictions are no numbers, or all the same, which correlate with
-    nothing. Such a network hardly ever learns again, and there is nothing to compare it by."""
-
-    def __init__(self, epoch: float, task: str, why: str) -> None:
-        super().__init__(f"epoch {epoch:g}: the score of {task} is undefined: {why}")
-        self.epoch, self.task = epoch, task
 
 
 class Trial:

@@ -13,10 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from search.report.tables import duration
 from search.text.terminal import Fitting, bold, tell, terminal
-from search.text.words import counted
-from search.trials.epochs import epoch_text
+from search.text.words import counted, duration, epoch_text
 from search.trials.rungs import Rungs
 from spaces import StudyFile, load_study
 

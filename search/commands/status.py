@@ -13,10 +13,9 @@ from search.driver.harmless import Harmless
 from search.forecast.pace import Pace
 from search.ledger.budget import used_up
 from search.ledger.meter import read_spent
-from search.report.tables import duration, trials_table
+from search.report.tables import trials_table
 from search.text.terminal import tell, terminal
-from search.text.words import counted
-from search.trials.epochs import epoch_text
+from search.text.words import counted, duration, epoch_text
 from search.trials.record import Record
 from search.trials.rungs import Rungs
 from search.trials.study_folder import StudyFolder

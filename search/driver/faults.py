@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
 
 from search.driver.silence import Silence
+from search.driver.tune_patches import Unsaved
 from search.ledger.agenda import Agenda
-from search.report.tables import duration
-from search.trials.epochs import epoch_text
-from search.unsaved import Unsaved
+from search.text.words import duration, epoch_text
 from search.worker.helpers import MeetingError
 
 _log = logging.getLogger("ablatune")
@@ -30,26 +26,6 @@ _log = logging.getLogger("ablatune")
 RESTARTS = 2  # of a trial, with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
 _GONE = "its worker process is gone (killed, crashed or cut off)"
-
-
-@contextmanager
-def every_loss_counts() -> Iterator[None]:
-    """Have Tune take every error of Ray's own as the loss of the worker, memory that ran out and
-    results that went with a node among them: it would end the whole search with those."""
-    failed = RayActorManager._actor_task_failed
-
-    def actor_task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, RayError) and not isinstance(
-            exception, RayActorError | RayTaskError
-        ):
-            exception = RayActorError(error_msg=str(exception))
-        failed(manager, tracked_actor_task, exception)
-
-    RayActorManager._actor_task_failed = actor_task_failed
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = failed
 
 
 class Faults(Unsaved, Callback):  # type: ignore[misc]
@@ -122,7 +98,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
             self._tell(f"Node {self._nodes[node]} has joined.")
 
     def _sign(self, trial: str) -> object:
-        """Changes with every sign of life: see `search.driver.interruption.Pulse`."""
+        """Changes with every sign of life: see `search.worker.end_request.Pulse`."""
         try:
             return self._agenda.folder.trial(trial).log.stat().st_mtime_ns
         except OSError:

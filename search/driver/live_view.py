@@ -16,15 +16,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.driver.tune_patches import Unsaved
 from search.forecast.pace import Pace
 from search.ledger.agenda import Agenda
-from search.report.tables import duration, value_text
 from search.text.terminal import Fitting, tell, terminal
-from search.text.words import counted
-from search.trials.epochs import epoch_text
+from search.text.words import counted, duration, epoch_text, value_text
 from search.trials.record import Record, State
 from search.trials.tally import Tally
-from search.unsaved import Unsaved
 from spaces import Value
 
 _SECONDS_BETWEEN_LINES = 30.0

@@ -14,7 +14,7 @@ from ray.tune import Callback
 from ray.tune.execution.insufficient_resources_manager import _InsufficientResourcesManager
 from ray.util import placement_group_table
 
-from search.unsaved import Unsaved
+from search.driver.tune_patches import Unsaved
 from search.worker.placement import Claim, Node
 
 _PATIENCE = 10.0  # seconds in which Ray itself may not have come to it

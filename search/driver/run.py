@@ -3,64 +3,43 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from logging.handlers import WatchedFileHandler
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
 
-from model import (
-    FP32,
-    LAST,
-    Material,
-    Setting,
-    TrialFolder,
-    in_precision,
-    load_material,
-    train,
-    usable_cpus,
-)
-from search.driver.faults import RESTARTS, Faults, every_loss_counts
+from model import FP32, LAST, Material, Setting, TrialFolder, in_precision, load_material, train
+from search.driver.callbacks import Bookkeeping, Hooks
+from search.driver.faults import RESTARTS, Faults
 from search.driver.harmless import Harmless
-from search.driver.interruption import EndRequest, Interruption
+from search.driver.interruption import Interruption
 from search.driver.live_view import LiveView
 from search.driver.precision import precision_on_cluster
-from search.driver.ray_address import LOCAL
-from search.driver.ray_folder import ray_folder
-from search.driver.ray_head import Joinable, look_for
-from search.driver.ray_processes import deaf_processes, signals_stay_ours
-from search.driver.room import Room, nodes, watched
-from search.driver.scheduler import (
-    Bookkeeping,
-    Hooks,
-    LedgerScheduler,
-    LedgerSearcher,
-    Silent,
-    one_snapshot,
-)
+from search.driver.ray_cluster import placeable_claim, ray_cluster, whose
+from search.driver.ray_head import look_for
+from search.driver.room import Room, watched
+from search.driver.scheduler import LedgerScheduler
+from search.driver.searcher import LedgerSearcher
 from search.driver.signals import handling, terminate
-from search.driver.tune_patches import ray_speaks_to
+from search.driver.study_log import logging_to, say, tell_and_log
+from search.driver.tune_patches import Silent, every_loss_counts, one_snapshot
 from search.ledger.agenda import Agenda
 from search.ledger.kept_weights import KeptWeights
 from search.ledger.ledger import Ledger
-from search.tensorboard.trial_events import end_run, write_experiment
+from search.tensorboard.experiment import write_experiment
+from search.tensorboard.trial_events import end_run
+from search.text.words import epoch_text
 from search.trials.disk_errors import disk_sentence
-from search.trials.epochs import epoch_text
 from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
-from search.worker.environment import WORKER_ENVIRONMENT
-from search.worker.imports import OwnImports
+from search.worker.end_request import EndRequest
 from search.worker.placement import Claim
 from search.worker.run_trial import Shared, run_trial
-from spaces import TASKS, ResourceSettings, StudyFile, UserError
+from spaces import TASKS, StudyFile
 
 _log = logging.getLogger("ablatune")
 _VIEW = "The live view"
@@ -123,27 +102,27 @@ def run(
         joined = None if ray.is_initialized() else look_for(address)
         stack.enter_context(folder.locked())
         folder.check(study)
-        stack.enter_context(_log_to(folder))
+        stack.enter_context(logging_to(folder))
         _log.info("study %s: %s", study.name, study.tables())
         material = _material(study, folder, quiet)
         precision = folder.precision(study)
         setting = Setting.of(study, material, precision or FP32)
         folder.check_content(setting)  # Ray takes seconds to start.
-        stack.enter_context(_cluster(joined))
+        stack.enter_context(ray_cluster(joined))
         _log.info("Ray is up")
         if joined is not None and joined.is_of_a_program:
-            _note(_whose(joined), quiet)
-        claim = _claim(study.resources)
+            tell_and_log(whose(joined), quiet)
+        claim = placeable_claim(study.resources)
         if precision is None:
             precision = precision_on_cluster(study, material)
             _log.info("precision: %s is the faster one here", precision)
         for note in folder.open(
             study, setting.computed_in(precision, "GPU" if claim.gpus else "CPU")
         ):
-            _note(note, quiet)
+            tell_and_log(note, quiet)
         made = agenda(study, folder)
         for note in made.notes:
-            _note(note, quiet)
+            tell_and_log(note, quiet)
         write_experiment(
             folder.trials, study.space.free, [f"score/{name}" for name in ("mean", *TASKS)]
         )
@@ -157,13 +136,13 @@ def run(
 
 def _material(study: StudyFile, folder: StudyFolder, quiet: bool) -> Material:
     """Data and encoder; the rows that are not usable are in the log."""
-    _say("Reading the data and the encoder ...", quiet)
+    say("Reading the data and the encoder ...", quiet)
     material = load_material(study)
     _log.info("read data and encoder")
     for row in material.skipped:
         _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
     if material.skipped:
-        _say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
+        say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
     return material
 
 
@@ -250,120 +229,3 @@ def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
     with harmless("TensorBoard's end of a trial", but=OSError):
         end_run(folder.path, record.state)
     (folder.checkpoint / LAST).unlink(missing_ok=True)
-
-
-def _claim(resources: ResourceSettings) -> Claim:
-    """What a trial takes, which at least one place in the cluster must have."""
-    there = nodes()
-    claim = Claim.of(resources, any(node.resources.get("GPU", 0) for node in there))
-    if (why_not := claim.refuse(there)) is not None:
-        raise UserError(why_not)
-    return claim
-
-
-@contextmanager
-def _cluster(joined: Joinable | None) -> Iterator[None]:
-    """Ray, started here or joined; what was started here ends here."""
-    if ray.is_initialized():  # a caller's own cluster
-        with ray_speaks_to(_log):
-            yield
-        return
-    with ExitStack() as ends:
-        local = ends.enter_context(_own_ray()) if joined is None else {}
-        with signals_stay_ours():
-            _connect(joined, local)
-        try:
-            with ray_speaks_to(_log):
-                yield
-        finally:
-            with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
-                ray.shutdown()
-
-
-@contextmanager
-def _own_ray() -> Iterator[dict[str, Any]]:
-    """How Ray is started on this machine."""
-    with ray_folder() as folder:
-        yield {
-            "include_dashboard": False,
-            "num_cpus": usable_cpus(),
-            "_temp_dir": str(folder),
-        }
-
-
-def _connect(joined: Joinable | None, local: Mapping[str, Any]) -> None:
-    common: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-        "job_config": OwnImports(),
-    }
-    if joined is None:
-        # Inherited, and not in a runtime environment of Ray's: the workers that Ray starts ahead
-        # are then those that the trials need.
-        with _environment(WORKER_ENVIRONMENT), deaf_processes():
-            ray.init(address=LOCAL, **local, **common)
-        return
-    environment = {"env_vars": WORKER_ENVIRONMENT}
-    try:
-        ray.init(address=joined.address, runtime_env=environment, **common)
-    except (ConnectionError, RuntimeError, RayError) as error:  # It has gone since the look at it.
-        why = str(error).strip().partition("\n")[0]
-        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
-
-
-def _whose(joined: Joinable) -> str:
-    return (
-        f"The Ray cluster at {joined.address} is that of another program on this machine, such as "
-        "another search, and ends with it; --address local starts one of this search's own."
-    )
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the processes that are started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            del os.environ[name]
-        os.environ.update(before)
-
-
-class _LogFile(WatchedFileHandler):
-    """A log that goes on at its path where somebody deletes it. One that cannot be written, on a
-    disk that is full or where its folder is gone, is not worth the end of a search."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):
-            super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Says nothing, not even a traceback."""
-
-
-@contextmanager
-def _log_to(folder: StudyFolder) -> Iterator[None]:
-    handler = _LogFile(folder.log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
-    try:
-        yield
-    finally:
-        _log.removeHandler(handler)
-        with suppress(OSError):
-            handler.close()
-
-
-def _note(text: str, quiet: bool) -> None:
-    """Tell the user, and write it down."""
-    _log.warning("%s", text)
-    _say(text, quiet)
-
-
-def _say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, file=sys.stderr, flush=True)

@@ -11,8 +11,6 @@ from itertools import islice
 from random import Random
 from statistics import fmean, median
 
-import optuna
-
 from model import (
     ALL_TASKS,
     Corpus,
@@ -30,11 +28,9 @@ from search.forecast.durations import Costs, Course, Size
 from search.forecast.simulation import Ahead, Forecast, forecast
 from search.forecast.timed_steps import Timed
 from search.forecast.timing import slots_here, time_steps, uses_gpu
-from search.trials.distributions import suggest
+from search.trials.distributions import random_points
 from search.trials.rungs import Rungs
 from spaces import Config, StudyFile, Value
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Draw = Callable[[Random], Course]
 
@@ -198,8 +194,7 @@ def sample(study: StudyFile, count: int) -> list[dict[str, Value]]:
     if study.sampler == "grid":
         points = list(islice(study.space.grid(), study.trials))
         return points if len(points) <= count else Random(0).sample(points, count)
-    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [suggest(drawn.ask(), study.space) for _ in range(count if study.space.free else 1)]
+    return random_points(study.space, count if study.space.free else 1)
 
 
 def representatives(

@@ -19,8 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from search.ledger.meter import Spent
-from search.text.words import counted
-from search.trials.epochs import epoch_text
+from search.text.words import counted, epoch_text
 from search.trials.tally import Tally
 from spaces import StudyFile
 

@@ -29,18 +29,17 @@ from search.ledger.open_trial import OpenTrial
 from search.ledger.proposals import Proposals
 from search.ledger.search_journal import SearchJournal
 from search.trials.epochs import Clock
-from search.trials.record import (
+from search.trials.journal_file import (
     FAILURE,
     PAUSED,
     STATES,
     STEPS_PER_EPOCH,
     STOPPED,
-    Record,
     mend_journal,
     record_of,
     study_name,
-    trial_id,
 )
+from search.trials.record import Record, trial_id
 from search.trials.rungs import Rungs
 from search.trials.study_folder import StudyFolder
 from search.trials.tally import Tally

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
@@ -56,12 +57,12 @@ class Meter:
         cost = self._price * self._nodes * seconds / 3600
         return Spent(self._counted_spent.seconds + seconds, self._counted_spent.cost + cost)
 
-    def tick(self) -> None:
-        """Once in ten seconds: count the nodes, and write down what was spent, so that a search
-        that is killed forgets no more than that."""
+    def tick(self, count_nodes: Callable[[], int]) -> None:
+        """Once in ten seconds: write down what was spent, so that a search that is killed forgets
+        no more than that, and count the nodes that are to be paid from here on."""
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self.write()
-            self._nodes = _nodes()
+            self._nodes = count_nodes()
 
     def write(self) -> None:
         """Write it down, beside and renamed; where that fails now, it will do the next time."""
@@ -74,12 +75,3 @@ class Meter:
             unfinished.replace(self._file)
         except OSError as error:
             _log.warning("cannot write %s: %s", self._file, error)
-
-
-def _nodes() -> int:
-    """How many nodes are alive: those of the cluster, one before there is any."""
-    import ray  # here, for `ablatune status` has no need of it
-
-    if not ray.is_initialized():
-        return 1
-    return sum(bool(node["Alive"]) for node in ray.nodes())

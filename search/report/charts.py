@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from search.analysis.level_means import FactorEffect, Level
-from search.report.tables import score_text
-from search.trials.epochs import epoch_text
+from search.analysis.factor_effect import FactorEffect, Level
+from search.text.words import epoch_text, score_text
 from search.trials.record import Record
 
 # The learning curves' drawing area in user units; the page scales it to its own width.

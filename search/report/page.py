@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,159 +11,20 @@ from typing import Any
 import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from search.analysis.level_means import (
-    FactorEffect,
-    common_epoch,
-    describe_basis,
-    describe_sampler,
-    level_means,
-)
+from search.analysis.basis import describe_basis, describe_sampler
 from search.report import charts
-from search.report.tables import cells, columns, score_text, value_text
-from search.text.words import counted
-from search.trials.epochs import epoch_text
+from search.report.measured import SCORES, Measured
+from search.report.tables import cells, columns
+from search.text.words import counted, epoch_text, score_text, value_text
 from search.trials.record import Record, best_record, ranked
 from search.trials.rungs import Rungs
-from search.trials.study_folder import StudyFolder
-from spaces import EMBEDDED, TASKS, StudyFile, UserError, Value, factors, toml_text
+from spaces import EMBEDDED, TASKS, StudyFile, Value, factors
 
-_SCORES = (*TASKS, "mean")
 _OBJECTIVES = {"mean": "mean dev score of all tasks"} | {t: f"dev score of {t}" for t in TASKS}
-_EFFECTS_HEAD = (
-    *("factor", "epoch", "level", "against", "count", "mean", "standard_error", "low", "high"),
-    *("rank_correlation", "p_value", "verdict"),
-)
 _SEEN_BY_MINILM = "This encoder has seen Quora question pairs in its own pretraining."
 
-Row = Mapping[str, Any]
 
-
-@dataclass(frozen=True)
-class _Measured:
-    """A study with all that was measured in it."""
-
-    study: StudyFile
-    records: Sequence[Record]
-    epochs: Mapping[str, Sequence[Row]]
-    """The lines of each trial's metrics by its id."""
-    effects: Sequence[FactorEffect]
-    effects_epoch: float
-
-    def last(self, record: Record) -> Row:
-        """What was measured at the record's last epoch."""
-        rows = self.epochs[record.id]
-        return next((row for row in rows if row["epoch"] == record.epoch), {})
-
-    def seconds(self, record: Record) -> float | None:
-        """Training and evaluation of all its epochs, without what lay between them."""
-        rows = self.epochs[record.id]
-        return sum(row.get("seconds", 0.0) for row in rows) if rows else None
-
-
-def write_report(folder: StudyFolder) -> Path:
-    """Write `index.html`, `trials.csv`, `epochs.csv` and `effects.csv`; the page's path.
-
-    Works for a study that has no trials yet and while a search runs: it shows what is there.
-
-    Raises:
-        UserError: if the folder holds no study, or cannot be written to.
-    """
-    measured = _read(folder)
-    files = {
-        "trials.csv": _csv(_trial_rows(measured)),
-        "epochs.csv": _csv(_epoch_rows(measured)),
-        "effects.csv": _csv(_effect_rows(measured.effects)),
-        "index.html": _page(measured),
-    }
-    try:
-        folder.report.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            _write(folder.report / name, text)
-    except OSError as error:
-        raise UserError(f"Cannot write to {folder.report}: {error.strerror}.") from None
-    return folder.report / "index.html"
-
-
-def _read(folder: StudyFolder) -> _Measured:
-    study = folder.study()
-    records = folder.records(study.space) if folder.journal.exists() else []
-    epochs = {record.id: folder.trial(record.id).read() for record in records}
-    epoch = common_epoch(records)
-    return _Measured(study, records, epochs, level_means(records, study.space, epoch), epoch)
-
-
-def _write(path: Path, text: str) -> None:
-    """Under another name first, so that no reader sees half a file."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    unfinished.replace(path)
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows([_csv_cell(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _csv_cell(value: object) -> object:
-    """Numbers in full precision, booleans and lists as TOML has them, nothing for None."""
-    if isinstance(value, bool):
-        return toml_text(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _trial_rows(measured: _Measured) -> list[list[object]]:
-    factor_columns = columns(measured.study.space)
-    tags = [f"score/{name}" for name in _SCORES]
-    head = ["last_epoch", "last_score", "best_epoch", "best_score", *tags, "seconds", "failure"]
-    rows: list[list[object]] = [["id", "state", *factor_columns, *head]]
-    for record in measured.records:
-        values = cells(record.values, measured.study.space)
-        last = measured.last(record)
-        rows.append(
-            [
-                record.id,
-                record.state,
-                *(values.get(column) for column in factor_columns),
-                record.epoch,
-                record.last_score,
-                record.best_epoch,
-                record.best_score,
-                *(last.get(tag) for tag in tags),
-                measured.seconds(record),
-                record.failure,
-            ]
-        )
-    return rows
-
-
-def _epoch_rows(measured: _Measured) -> list[list[object]]:
-    lines = [(id, row) for id, rows in measured.epochs.items() for row in rows]
-    tags = list(dict.fromkeys(tag for _, row in lines for tag in row if tag != "epoch"))
-    return [
-        ["id", "epoch", *tags],
-        *([id, row["epoch"], *(row.get(tag) for tag in tags)] for id, row in lines),
-    ]
-
-
-def _effect_rows(effects: Iterable[FactorEffect]) -> list[list[object]]:
-    """A row a level (its mean), and a row a difference (`level` minus `against`)."""
-    rows: list[list[object]] = [[*_EFFECTS_HEAD]]
-    for effect in effects:
-        trend = effect.trend
-        about = [trend and trend.correlation, trend and trend.p_value, effect.verdict]
-        for level in effect.levels:
-            mean = [level.count, level.mean, level.standard_error, None, None]
-            rows.append([effect.factor, effect.epoch, level.label, None, *mean, *about])
-        for difference in effect.differences:
-            bounds = [difference.low, difference.high] if difference.is_bounded else [None, None]
-            interval = [difference.mean, None, *bounds]
-            labels = [difference.level, difference.against, difference.pairs]
-            rows.append([effect.factor, effect.epoch, *labels, *interval, *about])
-    return rows
-
-
-def _page(measured: _Measured) -> str:
+def page_html(measured: Measured) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -185,7 +43,7 @@ def _page(measured: _Measured) -> str:
         counts=_counts(records),
         spending=_spending(records, study.epochs),
         best=best and _best(best, measured),
-        tasks=_SCORES,
+        tasks=SCORES,
         area=charts,
         curves=charts.learning_curves(records, study.epochs, best.id if best else None),
         basis=describe_basis(records, study.space, measured.effects_epoch),
@@ -260,7 +118,7 @@ def _spending(records: Sequence[Record], budget: int) -> _Spending:
     )
 
 
-def _best(record: Record, measured: _Measured) -> dict[str, Any]:
+def _best(record: Record, measured: Measured) -> dict[str, Any]:
     config = measured.study.space.config(record.values)
     active = {n: list(v) if isinstance(v, tuple) else v for n, v in config.active().items()}
     return {
@@ -272,12 +130,12 @@ def _best(record: Record, measured: _Measured) -> dict[str, Any]:
     }
 
 
-def _scores(record: Record, measured: _Measured) -> list[float | None]:
+def _scores(record: Record, measured: Measured) -> list[float | None]:
     last = measured.last(record)
-    return [last.get(f"score/{name}") for name in _SCORES]
+    return [last.get(f"score/{name}") for name in SCORES]
 
 
-def _trial(record: Record, measured: _Measured) -> dict[str, Any]:
+def _trial(record: Record, measured: Measured) -> dict[str, Any]:
     values = cells(record.values, measured.study.space)
     return {
         "record": record,
@@ -287,7 +145,7 @@ def _trial(record: Record, measured: _Measured) -> dict[str, Any]:
     }
 
 
-def _grid(measured: _Measured) -> list[dict[str, Any]]:
+def _grid(measured: Measured) -> list[dict[str, Any]]:
     """The trials of a space of choices, or of any that is run whole, in the order of its grid; none
     for other spaces. Only completed trials have scores there: the last epochs of others are no
     equals of theirs."""
@@ -307,7 +165,7 @@ def _grid(measured: _Measured) -> list[dict[str, Any]]:
             "values": [record.values.get(name) for name in space.free],
             "scores": _scores(record, measured)
             if record.state == "completed"
-            else [None] * len(_SCORES),
+            else [None] * len(SCORES),
         }
         for record in sorted(measured.records, key=order)
     ]

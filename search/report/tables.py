@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.analysis.level_means import FactorEffect, Level, level_label
+from search.analysis.factor_effect import FactorEffect, Level
 from search.text.terminal import AtLeast, Fitting
-from search.trials.epochs import epoch_text
+from search.text.words import epoch_text, score_text, value_text
 from search.trials.record import Record, best_record, ranked
 from spaces import Simplex, Space, Value
 
@@ -180,18 +180,6 @@ def best_lines(records: Sequence[Record], space: Space) -> list[str]:
     return lines
 
 
-def score_text(score: float | None) -> str:
-    """With three decimals, as the report's table has them; empty for none."""
-    return "" if score is None else f"{score:.3f}"
-
-
-def value_text(value: Value) -> str:
-    """A value for people: three significant digits, weights as `0.50/0.25/0.25`."""
-    if isinstance(value, tuple):
-        return "/".join(f"{part:.2f}" if isinstance(part, float) else str(part) for part in value)
-    return f"{value:.3g}" if isinstance(value, float) else level_label(value)
-
-
 def columns(space: Space) -> list[str]:
     """One column a free factor, of a simplex one a component: `name.component`."""
     return [column for name in space.free for column in _components(name, space)]
@@ -230,14 +218,3 @@ def _mean(level: Level, ascii_only: bool) -> str:
     if level.standard_error is None:
         return score_text(level.mean)
     return f"{score_text(level.mean)} {_plus_minus(ascii_only)} {level.standard_error:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as "0.45 s", "45 s", "12 min" or "3.4 h"."""
-    if 0 < seconds < 1:
-        return f"{seconds:.2g} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

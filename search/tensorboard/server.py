@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from search.tensorboard.trial_events import EVENT_FILES, merge_experiments
+from search.tensorboard.event_file import EVENT_FILES
+from search.tensorboard.experiment import merge_experiments
 from spaces.errors import UserError
 
 _HOST = "127.0.0.1"

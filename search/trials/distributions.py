@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -52,6 +53,24 @@ def draw(space: Space, ask: Ask) -> dict[str, Value]:
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
     """The values that Optuna's trial has or draws, and keeps."""
     return draw(space, partial(_ask, trial))
+
+
+def random_points(space: Space, count: int, seed: int = 0) -> list[dict[str, Value]]:
+    """Points drawn at random, as Optuna's `RandomSampler` draws them; the same for a seed."""
+    with quiet():
+        drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    return [suggest(drawn.ask(), space) for _ in range(count)]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna says nothing but warnings meanwhile."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def _ask(trial: optuna.Trial, parameter: str, distribution: BaseDistribution) -> Value:

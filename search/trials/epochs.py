@@ -28,8 +28,3 @@ class Clock:
         """The epoch at a step, the same float wherever it is computed; an int where it is whole."""
         whole, rest = divmod(step, self.steps_per_epoch)
         return step / self.steps_per_epoch if rest else whole
-
-
-def epoch_text(epoch: float) -> str:
-    """Epochs, or a sum of them, with at most three decimals: `8`, `0.25`, `0.333`."""
-    return f"{round(epoch, 3):.12g}"

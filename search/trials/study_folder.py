@@ -13,7 +13,8 @@ import tomli_w
 
 from model import BF16, FP32, Setting, TrialFolder, has_bf16
 from search.trials.folder_lock import HeldError, hold, is_held
-from search.trials.record import Record, read_records
+from search.trials.journal_file import read_records
+from search.trials.record import Record
 from spaces import EMBEDDED, ResourceSettings, Space, StudyFile, UserError, load_study
 
 # What may differ when a study goes on. The rest decides what its numbers mean; of the resources
@@ -68,7 +69,7 @@ class StudyFolder:
 
     @property
     def end_request(self) -> Path:
-        """See `search.driver.interruption.EndRequest`."""
+        """See `search.worker.end_request.EndRequest`."""
         return self.path / ".end"
 
     def trial(self, trial: str) -> TrialFolder:

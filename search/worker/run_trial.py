@@ -8,10 +8,8 @@ own folder.
 from __future__ import annotations
 
 import logging
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +33,15 @@ from model import (
     release_memory,
     train,
 )
-from search.driver.interruption import EndRequest, Pulse
 from search.tensorboard.trial_events import TrialEvents
+from search.text.words import epoch_text
 from search.trials.disk_errors import is_of_disk
-from search.trials.epochs import Clock, epoch_text
+from search.trials.epochs import Clock
 from search.trials.rungs import Rungs
 from search.trials.study_folder import StudyFolder
+from search.worker.end_request import EndRequest, Pulse
 from search.worker.helpers import MeetingError, gather
-from search.worker.lasting_log import LastingLog
+from search.worker.trial_log import logging_into
 from spaces import Config, StudyFile, UserError
 
 # Keys of what a trial reports to Tune: an epoch and its score; why it failed; something that the
@@ -70,7 +69,7 @@ def run_trial(given: Mapping[str, Any], shared: ray.ObjectRef[Shared]) -> None:
     common = ray.get(shared)
     folder = common.folder.trial(given["id"])
     try:
-        with _log_into(folder, alone=True):
+        with logging_into(folder, alone=True):
             failure = _run(given, shared, common, folder)
             if failure is not None:
                 tune.report({FAILURE: failure})
@@ -126,7 +125,7 @@ def _why(error: Exception) -> str:
 def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]]) -> None:
     """A helper's part of a trial of several processes."""
     common = ray.get(shared[0])
-    with _log_into(common.folder.trial(given["id"])):
+    with logging_into(common.folder.trial(given["id"])):
 
         def silent(epoch: float, metrics: Metrics, save: Save) -> bool:
             raise AssertionError("only the first process reports")
@@ -212,41 +211,3 @@ def _raise_if_died(running: Sequence[Any]) -> None:
 
 def _line(metrics: Metrics) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-@contextmanager
-def _log_into(folder: TrialFolder, alone: bool = False) -> Iterator[None]:
-    """Everything that is logged or printed goes into the trial's own log. `alone`: wait until no
-    earlier worker writes here, one that does not know yet that its search was killed."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    root = logging.getLogger()
-    with (
-        closing(LastingLog(folder.log)) as file,
-        redirect_stdout(file),
-        redirect_stderr(file),
-    ):
-        handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        level = root.level
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
-        try:
-            if alone:
-                _wait_for(file)
-            logging.info("worker process %d", os.getpid())
-            yield
-        finally:
-            root.removeHandler(handler)
-            root.setLevel(level)
-
-
-def _wait_for(log: LastingLog) -> None:
-    waits = False
-    while True:
-        try:
-            return log.lock()
-        except BlockingIOError:
-            if not waits:
-                logging.info("waiting until an earlier worker process of this trial has ended")
-            waits = True
-            time.sleep(0.2)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import synthetic_curves
 from benchmarks.prediction import main, measure
-from benchmarks.record_curves import read_curves
+from benchmarks.replay.recorded_curves import read_curves
 
 
 @pytest.mark.slow

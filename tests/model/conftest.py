@@ -25,12 +25,15 @@ from torch import Tensor
 from model.data.corpus import Corpus, build_corpus
 from model.data.examples import Dataset
 from model.encoder.bert import Encoder, EncoderShape
-from model.encoder.pretrained import Pretrained, load_encoder, load_tokenizer, to_transformers_names
+from model.encoder.bert_weights import to_transformers_names
+from model.encoder.pretrained import Pretrained, load_encoder
+from model.encoder.tokenizer import load_tokenizer
 from model.grammar.generate import generate
 from model.machine.device import make_accelerator
 from model.storage.checkpoint import load_last
-from model.tasks.task import ALL_TASKS
-from model.training.train import Metrics, Save, Trained, train
+from model.tasks.shipped import ALL_TASKS
+from model.training.reports import Save
+from model.training.train import Metrics, Trained, train
 from spaces import Config
 from tests.model.other_encoders import save_model
 

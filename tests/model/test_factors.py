@@ -14,7 +14,7 @@ from model.data.corpus import Corpus
 from model.encoder.pretrained import Pretrained
 from model.network.network import build_network
 from model.storage.checkpoint import load_best
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config, Simplex, factors
 
 Fit = Any  # conftest's

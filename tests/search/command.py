@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from search.trials.record import Record, read_records
+from search.trials.journal_file import read_records
+from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile
 

@@ -10,15 +10,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import (
-    Choice,
-    Config,
-    Key,
-    UserError,
-    Value,
-    factors,
-    is_active,
-)
+from spaces import Choice, Config, Key, UserError, Value, factors, is_active
 from spaces.declare import Condition
 from tests.points import values_of
 

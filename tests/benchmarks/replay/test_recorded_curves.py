@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import synthetic_curves
-from benchmarks.record_curves import main, point, read_curves, replayed_study, smaller_dev
+from benchmarks.record_curves import main, smaller_dev
 from benchmarks.replay.points import default_point, report_points
+from benchmarks.replay.recorded_curves import point, read_curves, replayed_study
 from model import DEV, TRAIN, load_material
 from spaces import UserError, load_study, parse_study
 

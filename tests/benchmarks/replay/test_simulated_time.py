@@ -13,12 +13,12 @@ from benchmarks.methods.optuna_alone import OptunaAlone
 from benchmarks.methods.ours import ours, variants
 from benchmarks.methods.ray_tune import RayTune
 from benchmarks.methods.to_the_end import ToTheEnd, random_points
-from benchmarks.record_curves import replayed_study
 from benchmarks.replay.anytime import budgets, epochs_to, score_at, summary, worse_at
 from benchmarks.replay.anytime_figure import main as redraw
 from benchmarks.replay.anytime_figure import write_figure
 from benchmarks.replay.landscape import Noise, Truth
 from benchmarks.replay.points import default_point
+from benchmarks.replay.recorded_curves import replayed_study
 from benchmarks.replay.simulated_time import Incumbent, Method, Moment, Trace, replay
 from benchmarks.synthetic_curves import Synthetic
 from spaces import SearchSettings, Space, Value, keys

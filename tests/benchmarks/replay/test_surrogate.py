@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import synthetic_curves
-from benchmarks.record_curves import read_curves, replayed_study
 from benchmarks.replay.points import random_point
+from benchmarks.replay.recorded_curves import read_curves, replayed_study
 from benchmarks.replay.surrogate import Surrogate, measured_noise
 from benchmarks.synthetic_curves import Synthetic
 

@@ -11,7 +11,7 @@ import torch
 from model.data.batches import Batch, epoch_batches
 from model.data.corpus import EXTRA, TRAIN, Corpus
 from model.data.sampling import Sampling, draw
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config, UserError
 
 CPU = torch.device("cpu")

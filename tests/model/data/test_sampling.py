@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model.data.batches import epoch_batches
 from model.data.corpus import EXTRA, TRAIN, Corpus
 from model.data.sampling import Data, Sampling, draw, draw_share
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config, UserError
 
 DATA = {"sst": Data(80, 20), "para": Data(1000, 0), "sts": Data(50, 10)}

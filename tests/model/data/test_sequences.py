@@ -22,7 +22,7 @@ from model.data.sequences import Sequences, longest_first
 from model.encoder.pretrained import Pretrained
 from model.layers.packing import Packed
 from model.network.network import build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config
 
 CPU = torch.device("cpu")

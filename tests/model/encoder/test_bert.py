@@ -14,7 +14,8 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from model.encoder.bert import Encoder, EncoderShape
-from model.encoder.pretrained import build, load_encoder, to_transformers_names
+from model.encoder.bert_weights import to_transformers_names
+from model.encoder.pretrained import build, load_encoder
 from model.layers.dropout import Dropout
 from model.layers.packing import Packed, pack, pack_pairs
 from spaces import MINILM

@@ -13,7 +13,7 @@ from model.encoder.initialization import draw_anew
 from model.encoder.pretrained import Pretrained
 from model.network.network import Network, build_network
 from model.storage.checkpoint import load_best
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.optimizer import build_optimizer
 from spaces import Config, UserError
 from tests.model.test_factors import encoder_parts, same

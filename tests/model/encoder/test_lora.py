@@ -15,7 +15,7 @@ from model.encoder.pretrained import Pretrained
 from model.layers.packing import pack
 from model.network.network import Network, build_network
 from model.storage.checkpoint import load_best
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.evaluate import evaluate
 from spaces import Config
 from tests.model.other_encoders import LENGTHS, sentences, trained_families

@@ -25,7 +25,9 @@ from transformers import (
     BertTokenizerFast,
 )
 
-from model.encoder.pretrained import build, load_encoder, load_tokenizer, to_transformers_names
+from model.encoder.bert_weights import to_transformers_names
+from model.encoder.pretrained import build, load_encoder
+from model.encoder.tokenizer import load_tokenizer
 from model.encoder.vocabulary import normalisation
 from model.layers.packing import pack
 from spaces import MINILM, UserError

@@ -19,12 +19,13 @@ from tokenizers.processors import RobertaProcessing
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModel, RobertaForMaskedLM
 
-from model.encoder.pretrained import Pretrained, build, load_encoder, load_tokenizer
+from model.encoder.pretrained import Pretrained, build, load_encoder
+from model.encoder.tokenizer import load_tokenizer
 from model.encoder.transformers_encoder import FAMILIES
 from model.layers.packing import Packed, pack, pack_pairs
 from model.network.network import build_network
 from model.storage.checkpoint import load_best
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.optimizer import build_optimizer
 from spaces import Config, UserError
 from tests.model.other_encoders import (

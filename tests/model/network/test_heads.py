@@ -18,7 +18,8 @@ from model.network.heads import (
     SentenceHead,
     build_heads,
 )
-from model.tasks.task import ALL_TASKS, PARA, SST, STS, Task
+from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
+from model.tasks.task import Task
 from spaces import Config
 
 HIDDEN = 8

@@ -12,7 +12,7 @@ from torch import Tensor
 from model.encoder.pretrained import Pretrained
 from model.network.loss_weighting import DynamicWeighting, FixedWeighting, UncertaintyWeighting
 from model.network.network import build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.optimizer import build_optimizer
 from spaces import Config
 from tests.model.test_factors import same

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.losses import loss_weights
-from model.tasks.task import ALL_TASKS, PARA, SST, STS
+from model.network.loss_weighting import loss_weights
+from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
 from spaces import Config, factors
 from spaces.domains import Simplex
 

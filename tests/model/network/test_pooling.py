@@ -14,7 +14,7 @@ from model.encoder.pretrained import Pretrained
 from model.layers.packing import Packed, pack
 from model.network.network import build_network
 from model.network.pooling import Pooling
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from spaces import Config, UserError
 
 LENGTHS = [3, 1, 7, 4]

@@ -11,7 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.tasks.task import ALL_TASKS, PARA, SST, STS, Task, accuracy, constant_loss, pearson
+from model.tasks.metrics import accuracy, pearson
+from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
+from model.tasks.task import Task, constant_loss
 from spaces import TASKS
 
 LOG2, LOG3 = math.log(2), math.log(3)

@@ -13,7 +13,7 @@ from model.data.corpus import Corpus
 from model.encoder.pretrained import Pretrained
 from model.network.network import Network, build_network
 from model.storage.checkpoint import load_best
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.bregman import Bregman
 from model.training.step import Step
 from spaces import Config

@@ -20,7 +20,7 @@ from model.data.sequences import Sequences
 from model.encoder.pretrained import Pretrained
 from model.layers.packing import pack
 from model.network.network import Network, build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.evaluate import embed, evaluate
 from spaces import Config
 

@@ -17,7 +17,7 @@ from model.encoder.bert import Encoder
 from model.encoder.pretrained import Pretrained
 from model.network.network import Network, build_network
 from model.storage.cache import CACHE_VARIABLE
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.evaluate import embed
 from model.training.frozen_embeddings import FrozenEmbeddings
 from spaces import Config

@@ -9,7 +9,7 @@ import torch
 
 from model.encoder.pretrained import Pretrained
 from model.network.network import Network, build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.optimizer import build_optimizer, rate_factor, set_learning_rates
 from spaces import Config
 

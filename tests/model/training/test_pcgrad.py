@@ -17,7 +17,7 @@ from model.data.corpus import Corpus
 from model.encoder.pretrained import Pretrained
 from model.layers.packing import Packed
 from model.network.network import build_network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.gradients import PCGrad, Plain, build_gradients
 from model.training.pcgrad import project
 from spaces import Config

@@ -16,7 +16,7 @@ from model.encoder.pretrained import Pretrained
 from model.layers.batch_norm import BatchNorm
 from model.layers.packing import Packed
 from model.network.network import Network, build_network
-from model.tasks.task import ALL_TASKS, PARA, SST, STS
+from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
 from model.training.smart import Smart, ascend
 from model.training.step import Step
 from spaces import Config

@@ -23,9 +23,9 @@ from model.data.batches import Batch
 from model.data.corpus import TRAIN, Corpus
 from model.data.sequences import Sequences
 from model.encoder.pretrained import Pretrained
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
+from model.training.reports import DivergenceError, UndefinedScoreError
 from model.training.step import Step
-from model.training.trial import DivergenceError, UndefinedScoreError
 from spaces import Config, UserError
 
 Fit = Any  # conftest's

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, assume, example, given, settings
 
 from model.encoder.pretrained import Pretrained
 from model.network.network import Network
-from model.tasks.task import ALL_TASKS
+from model.tasks.shipped import ALL_TASKS
 from model.training.step import Step
 from spaces import Config, Value, load_study
 from tests.model.conftest import Fit

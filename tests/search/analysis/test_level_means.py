@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from search.analysis.level_means import (
-    FactorEffect,
-    common_epoch,
-    describe_basis,
-    describe_sampler,
-    level_means,
-)
+from search.analysis.basis import common_epoch, describe_basis, describe_sampler
+from search.analysis.factor_effect import FactorEffect
+from search.analysis.level_means import level_means
 from search.ledger.ledger import Ledger
-from search.trials.record import Record, read_records
+from search.trials.journal_file import read_records
+from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from spaces import Space, Value, load_study
 

@@ -21,7 +21,7 @@ from model.storage.checkpoint import save_best, save_last
 from search.cli import main
 from search.ledger.search_journal import SearchJournal
 from search.tensorboard.trial_events import TrialEvents
-from search.trials.record import mend_journal
+from search.trials.journal_file import mend_journal
 from search.trials.study_folder import StudyFolder
 from spaces import load_study
 from tests.search.command import SECONDS, Home, search, wait_for

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ray.tune import Callback
 
+from search.driver.callbacks import Hooks
 from search.driver.harmless import Harmless
-from search.driver.scheduler import Hooks
 
 
 class Lines(logging.Handler):

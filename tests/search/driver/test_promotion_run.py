@@ -16,7 +16,7 @@ import pytest
 from model import LAST
 from search.driver.run import run
 from search.ledger.ledger import Ledger
-from search.report.page import write_report
+from search.report.write import write_report
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile
 

@@ -24,9 +24,11 @@ from model import BEST, LAST, load_best
 from search.cli import main
 from search.driver.run import run
 from search.ledger.ledger import Ledger
-from search.tensorboard.trial_events import EVENT_FILES
-from search.trials.epochs import Clock, epoch_text
-from search.trials.record import open_journal, ranked, read_records
+from search.tensorboard.event_file import EVENT_FILES
+from search.text.words import epoch_text
+from search.trials.epochs import Clock
+from search.trials.journal_file import open_journal, read_records
+from search.trials.record import ranked
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, load_study
 

@@ -12,13 +12,15 @@ import pytest
 from ray.tune.search import Searcher
 
 import search.ledger.meter
+from search.driver.callbacks import Bookkeeping, Hooks
 from search.driver.harmless import Harmless
-from search.driver.interruption import EndRequest, Interruption
-from search.driver.scheduler import Bookkeeping, Hooks, LedgerSearcher
+from search.driver.interruption import Interruption
+from search.driver.searcher import LedgerSearcher
 from search.ledger.ledger import Ledger
 from search.ledger.meter import read_spent
 from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
+from search.worker.end_request import EndRequest
 from spaces import parse_study
 from tests.search.small_disk import broken_appends
 

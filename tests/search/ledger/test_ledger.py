@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 
 from search.ledger.ledger import Ledger
 from search.ledger.search_journal import SearchJournal
-from search.trials.record import Record, mend_journal, open_journal, read_records
+from search.trials.journal_file import mend_journal, open_journal, read_records
+from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from spaces import Config, StudyFile, Value, parse_study
 

@@ -17,14 +17,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=5.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(search.ledger.meter, "time", clock)
-    monkeypatch.setattr(search.ledger.meter, "_nodes", lambda: 3)
     return clock
 
 
 def test_seconds_and_cost_by_hand(tmp_path: Path, clock: SimpleNamespace) -> None:
     meter = Meter(tmp_path / "spent.json", price=7.2)  # 0.002 a second and node
     clock.now += 10
-    meter.tick()  # one node until now, three from here on
+    meter.tick(lambda: 3)  # one node until now, three from here on
     clock.now += 20
     spent = meter.spent
     assert spent.seconds == 30
@@ -44,7 +43,7 @@ def test_a_search_that_is_killed_forgets_at_most_ten_seconds(
     meter = Meter(file, price=1.0)
     for _ in range(95):
         clock.now += 1
-        meter.tick()
+        meter.tick(lambda: 1)
     assert read_spent(file).seconds == 90
     again = Meter(file, price=1.0)
     clock.now += 4

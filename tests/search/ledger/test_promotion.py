@@ -18,9 +18,10 @@ from rich.console import Console
 
 from search.driver.live_view import Progress
 from search.ledger.ledger import Ledger
-from search.report.page import write_report
 from search.report.tables import trials_table
-from search.trials.record import Record, best_record, open_journal, read_records
+from search.report.write import write_report
+from search.trials.journal_file import open_journal, read_records
+from search.trials.record import Record, best_record
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, parse_study
 

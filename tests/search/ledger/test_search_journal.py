@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger.search_journal import SearchJournal
 from search.trials.disk_errors import is_of_disk
-from search.trials.record import mend_journal
+from search.trials.journal_file import mend_journal
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from search.analysis.level_means import common_epoch
+from search.analysis.basis import common_epoch
 from search.ledger.ledger import Ledger
 from search.report.charts import LEFT, RIGHT, learning_curves
-from search.report.page import write_report
-from search.trials.record import Record, read_records
+from search.report.write import write_report
+from search.trials.journal_file import read_records
+from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, UserError, load_study, parse_study
 

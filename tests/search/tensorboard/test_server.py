@@ -15,8 +15,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from search.tensorboard.experiment import write_experiment
 from search.tensorboard.server import compare
-from search.tensorboard.trial_events import Status, TrialEvents, write_experiment
+from search.tensorboard.trial_events import Status, TrialEvents
 from spaces.domains import Choice, Domain, Interval, Simplex
 from spaces.errors import UserError
 

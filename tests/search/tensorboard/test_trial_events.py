@@ -13,14 +13,9 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
 )
 from tensorboard.plugins.hparams import metadata
 
-from search.tensorboard.trial_events import (
-    EVENT_FILES,
-    Status,
-    TrialEvents,
-    end_run,
-    merge_experiments,
-    write_experiment,
-)
+from search.tensorboard.event_file import EVENT_FILES
+from search.tensorboard.experiment import merge_experiments, write_experiment
+from search.tensorboard.trial_events import Status, TrialEvents, end_run
 from spaces.domains import Choice, Domain, Interval, IntInterval, Simplex
 
 WEIGHTS = Simplex(("sst", "para", "sts"))

@@ -10,7 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from search.analysis.level_means import FactorEffect, level_means
+from search.analysis.factor_effect import FactorEffect
+from search.analysis.level_means import level_means
 from search.commands.plan import _listed
 from search.driver.live_view import LiveView
 from search.ledger.ledger import Ledger

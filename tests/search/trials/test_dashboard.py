@@ -18,7 +18,7 @@ import optuna
 import pytest
 
 from search.ledger.ledger import Ledger
-from search.trials.record import open_journal
+from search.trials.journal_file import open_journal
 from search.trials.study_folder import StudyFolder
 from spaces import parse_study
 

@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 
 from search.ledger.search_journal import SearchJournal
 from search.trials.distributions import decode, distributions, encode, suggest, values_of
-from search.trials.record import open_journal, read_records
+from search.trials.journal_file import open_journal, read_records
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
 from tests.points import points, spaces
 

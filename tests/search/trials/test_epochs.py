@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.trials.epochs import Clock, epoch_text
+from search.text.words import epoch_text
+from search.trials.epochs import Clock
 
 
 @pytest.mark.parametrize(

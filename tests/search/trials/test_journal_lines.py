@@ -16,8 +16,9 @@ from optuna.storages.journal import JournalFileBackend
 from search.cli import main
 from search.commands.status import summary
 from search.ledger.ledger import Ledger
+from search.trials.journal_file import mend_journal, read_records
 from search.trials.journal_lines import read_lines
-from search.trials.record import Record, mend_journal, read_records
+from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from spaces import UserError, parse_study
 

@@ -11,7 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search.ledger.search_journal import SearchJournal
-from search.trials.record import Record, State, best_record, ranked, read_records, trial_id
+from search.trials.journal_file import read_records
+from search.trials.record import Record, State, best_record, ranked, trial_id
 from spaces import Space, UserError
 
 SPACE = Space.parse({"jaccard": [True, False]}, "here")

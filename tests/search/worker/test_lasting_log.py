@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from model import TrialFolder
-from search.driver.interruption import EndRequest, Pulse
-from search.driver.run import _log_to
+from search.driver.study_log import logging_to
 from search.trials.study_folder import StudyFolder
+from search.worker.end_request import EndRequest, Pulse
 from search.worker.lasting_log import LastingLog, show_life
 
 
@@ -78,7 +78,7 @@ def test_the_studys_log_goes_on_or_is_silent(
     folder = StudyFolder(tmp_path / "study")
     folder.path.mkdir()
     log = logging.getLogger("ablatune")
-    with _log_to(folder):
+    with logging_to(folder):
         log.info("one")
         folder.log.unlink()
         log.info("two")

@@ -1,0 +1,12 @@
+"""`ablatune compare`: TensorBoard on one study or several."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def compare(given: argparse.Namespace) -> None:
+    """TensorBoard on one study or several."""
+    from search.tensorboard.server import compare as serve
+
+    serve(given.dir, given.port, as_json=given.json, open_browser=given.open)
