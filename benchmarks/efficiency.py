@@ -59,7 +59,7 @@ _QUICK_STUDY = "paper16-continuous"
 
 @dataclass(frozen=True)
 class Replay:
-    """What one replay needs beside the method."""
+    """The settings of one replay, beside the method."""
 
     study: StudyFile
     landscape: Landscape
@@ -169,7 +169,8 @@ def compare(
 
 
 def ratio(mine: float | None, other: float | None, epochs: int) -> str:
-    """Of epochs until there; a bound where the other one was not there after all of them."""
+    """The ratio of the epochs until two methods were there; a bound where the other one was not
+    there after all `epochs`."""
     if mine is None:
         return ""
     return f"{mine / other:.2f}" if other is not None else f"<{mine / epochs:.2f}"
@@ -262,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, metavar="FILE", help="an SVG file to write")
     parser.add_argument("--json", type=Path, metavar="FILE", help="a file to add the result to")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that are started
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of each process that is started
     known = methods()
     names = options.methods or list(known)
     if unknown := [name for name in names if name not in known]:

@@ -23,7 +23,7 @@ from spaces import Config
 
 
 def epochs_of(config: Config, corpus: Corpus, encoder: Pretrained) -> list[Metrics]:
-    """Train; the metrics of each epoch."""
+    """Train a configuration; the result has the metrics of each epoch."""
     found: list[Metrics] = []
 
     def report(epoch: float, metrics: Metrics, save: Save) -> bool:

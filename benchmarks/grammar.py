@@ -88,7 +88,8 @@ def batches(examples: Sequence[Example], size: int = 64) -> list[Sequence[Exampl
 
 @torch.enable_grad()
 def logistic_accuracy(texts: Scores, classes: Scores, dev: Scores, truth: Scores) -> float:
-    """Of a multinomial logistic regression with the usual penalty, half the weights' squares."""
+    """The accuracy of a multinomial logistic regression with the usual penalty, half the weights'
+    squares."""
     linear = torch.nn.Linear(texts.shape[1], 5, dtype=torch.float64)
     optimizer = torch.optim.LBFGS(linear.parameters(), max_iter=3000, line_search_fn="strong_wolfe")
     inputs, targets = torch.from_numpy(texts), torch.from_numpy(classes).long()

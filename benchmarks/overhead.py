@@ -43,7 +43,7 @@ _SECONDS_BETWEEN_SAMPLES = 0.1
 
 @dataclass(frozen=True)
 class Sample:
-    """CPU-seconds used until a moment (seconds since 1970)."""
+    """The CPU seconds that were used until a moment, which is in seconds since 1970."""
 
     moment: float
     driver: float

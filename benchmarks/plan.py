@@ -66,7 +66,7 @@ def predicted(file: Path, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def searched(file: Path, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """What the program then takes."""
+    """How many seconds the program then takes to search, and how many epochs it trains."""
     started = time.monotonic()
     command = ["search", str(file), "--dir", str(folder), "--json"]
     found = json.loads(_ablatune(command, environment))

@@ -39,7 +39,7 @@ SCORES = ("sst", "para", "sts", "mean")
 
 
 def trained(variant: str, config: Config, data: str) -> Metrics:
-    """The last epoch's metrics of one training, in a process of its own."""
+    """Train in a process of its own; the metrics of the last epoch."""
     precision, true_dropout = VARIANTS[variant]
     torch.set_num_threads(1)
     if true_dropout:

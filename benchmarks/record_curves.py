@@ -57,7 +57,7 @@ from spaces import UserError, Value, load_study
 
 
 def smaller_dev(corpus: Corpus, most: int) -> Corpus:
-    """With at most so many dev examples of each task, evenly spaced."""
+    """The corpus with at most so many dev examples of each task, evenly spaced."""
     splits = {}
     for task, by_split in corpus.splits.items():
         count = len(by_split[DEV])
@@ -75,7 +75,8 @@ def _material(study: str, data: str, dev: int) -> tuple[Material, Corpus]:
 def trained(
     budget: Budget, number: int, seed: int, values: Mapping[str, Value], data: str
 ) -> Curve:
-    """A configuration to the end, or to where it diverges; CPU seconds, evaluation included."""
+    """Train a configuration to the end, or to where it diverges; the seconds are CPU time,
+    evaluation included."""
     torch.set_num_threads(1)
     material, corpus = _material(budget.study, data, budget.dev)
     space = replayed_study(budget.study, budget.epochs, budget.samples).space

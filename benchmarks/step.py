@@ -44,7 +44,7 @@ class Ours:
 
     def __init__(self, work: Workload, precision: str) -> None:
         self.name = f"ablatune, {precision}"
-        AcceleratorState._reset_state(reset_partial_state=True)  # One precision a process, else.
+        AcceleratorState._reset_state(reset_partial_state=True)  # Else a process has one precision.
         accelerator = make_accelerator(precision)
         self.step = Step(work.config, ALL_TASKS, work.encoder, accelerator, len(work.updates))
         self.step.network.train()

@@ -63,7 +63,8 @@ class Synthetic:
         return climbed(self.space, lambda points: [self.truth(p) for p in points], drawn=2000)
 
     def _effect(self, name: str, value: Value) -> float:
-        """A few points at most for an option; an interval has a best place."""
+        """How many points a factor's value adds to the score: an option a few at most, a number the
+        more the nearer it is to the factor's best place."""
         if name in ("encoder_learning_rate", "head_learning_rate"):
             return 0.0
         domain = self.space.free[name]
@@ -80,7 +81,7 @@ class Synthetic:
 
 
 def _hashed(text: str) -> float:
-    """From 0 to 1, the same everywhere."""
+    """A number from 0 to 1 that is the same for the same text on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
 
 

@@ -56,13 +56,13 @@ class Technique:
     changes: Mapping[str, Value]
     base: str = DEFAULT
     share_of_epochs: float = 1.0
-    """Of the budget's; what trains on more in an epoch gets fewer."""
+    """The share of the budget's epochs that it gets; what trains on more in an epoch gets fewer."""
     parts: int = 1
-    """Of each epoch: as many epochs of so much less."""
+    """Into how many shorter epochs each epoch is cut."""
 
 
 def _alone(*choices: Mapping[str, Value]) -> dict[str, Technique]:
-    """Named after the first factor that each sets."""
+    """Techniques by name, each named after the first factor that it sets."""
     return {_name(changes): Technique(changes) for changes in choices}
 
 
@@ -196,7 +196,7 @@ def summary(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[dict[str, Any
     lines: dict[str, dict[str, Any]] = {name: {"technique": name} for name in names}
     for name, line in lines.items():
         times = [row["cpu_seconds_an_epoch"] for row in rows if row["technique"] == name]
-        line["cpu_seconds_an_epoch"] = min(times)  # the one least disturbed
+        line["cpu_seconds_an_epoch"] = min(times)  # the seed that was disturbed least
     freedom = (len(names) - 1) * (seeds - 1)
     one, all_of_them = (
         float(student.ppf(1 - 0.025 / tests, freedom)) for tests in (1, len(names) - 1)

@@ -169,7 +169,8 @@ def _read(marks: Path) -> Marks:
 
 
 def _gaps(folder: StudyFolder) -> list[float]:
-    """From the last line of a trial's log to the first update of the same process's next."""
+    """Seconds from the last line of a trial's log to the first update of the next trial in the same
+    process."""
     ended: dict[str, float] = {}
     gaps = []
     for log in sorted(folder.trials.glob("*/log.txt")):

@@ -1,1 +1,2 @@
-"""Where trials run: cluster files, launching, job submission. Imports none of the other folders."""
+"""Where trials run. There is nothing here yet: a search starts Ray on this machine, or joins a
+cluster that runs already."""

@@ -25,7 +25,7 @@ from spaces import UserError, load_study
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train one configuration; the exit code."""
+    """Train one configuration; the result is the exit code."""
     parser = argparse.ArgumentParser(prog="python -m model", description=__doc__)
     parser.add_argument(
         "study",

@@ -1,4 +1,4 @@
-"""From a study's settings to the corpus and the encoder that its trials share."""
+"""Makes, from a study's settings, the corpus and the encoder that its trials share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from spaces import EMBEDDED, DataSettings, StudyFile, UserError, Value
 
 @dataclass(frozen=True)
 class Material:
-    """`skipped` are the rows of the files that could not be used."""
+    """The corpus and the encoder of a study. `skipped` are the rows of the files that could not be
+    used."""
 
     corpus: Corpus
     encoder: Pretrained
@@ -69,7 +70,8 @@ def load_material(study: StudyFile) -> Material:
 
 
 def _check_first_rung(study: StudyFile, corpus: Corpus) -> None:
-    """Where an epoch may be all data, the first rung must be an update or more of it."""
+    """Raise UserError where the first rung comes before the first update of an epoch, which can be
+    checked only here where an epoch is all data."""
     if "sequential" not in _levels(study, "sampling"):
         return
     _, largest = study.space.bounds("batch_size")
@@ -125,7 +127,7 @@ def load_dataset(data: DataSettings, with_extra: bool) -> Dataset:
 def _load_corpus(
     data: DataSettings, with_extra: bool, tokenizer: Tokenizer, files: Mapping[str, str]
 ) -> tuple[Corpus, tuple[SkippedRow, ...]]:
-    """Out of the cache, or made and kept there."""
+    """Read the corpus out of the cache, or make it and keep it there."""
     key = cache_key(_sources(data, tokenizer, files))
     if (stored := read_cache(key)) is not None:
         return stored
@@ -137,7 +139,8 @@ def _load_corpus(
 
 
 def _sources(data: DataSettings, tokenizer: Tokenizer, files: Mapping[str, str]) -> Iterator[bytes]:
-    """All that a corpus is made of."""
+    """Everything that decides what is in a corpus: the files' contents, the settings and the
+    tokenizer."""
     yield tokenizer.to_str().encode()
     made = [data.seed, data.train, data.dev] if data.path == EMBEDDED else []
     yield json.dumps([made, list(files.items())]).encode()

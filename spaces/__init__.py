@@ -1,4 +1,4 @@
-"""What may vary: domains, the one declaration of a trial's configuration, named spaces."""
+"""What may vary: domains, the one declaration of a trial's configuration, and study files."""
 
 from spaces.config import TASKS, Config, factors, is_active
 from spaces.declare import Condition, Key, keys

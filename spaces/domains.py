@@ -17,7 +17,7 @@ Value: TypeAlias = Any  # what a study file can hold: str, bool, int, float or a
 
 
 class Domain(Protocol):
-    """What every domain can do."""
+    """The interface of every domain."""
 
     @property
     def levels(self) -> tuple[Value, ...] | None:

@@ -12,7 +12,7 @@ from spaces.space import FREE
 
 
 def study_schema() -> dict[str, Any]:
-    """The schema; every key with its meaning, default and domain."""
+    """The JSON schema of a study file: every key with its meaning, default and domain."""
     tables = {
         name: {n: _value(k) for n, k in keys(table).items()} for name, table in TABLES.items()
     }
@@ -37,7 +37,7 @@ def _value(key: Key) -> dict[str, Any]:
 
 
 def _factor(factor: Key) -> dict[str, Any]:
-    """One value fixes a factor; a list, an interval or "free" frees it."""
+    """The schema of one factor: one value fixes it; a list, an interval or "free" frees it."""
     value = _value(factor)
     if not factor.searchable:
         return value

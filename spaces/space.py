@@ -249,7 +249,7 @@ def _is_list_of_lists(written: Value) -> bool:
 
 
 def _part(factor: Key, written: Mapping[str, Value], where: str) -> Domain:
-    """A part {low, high, log} of a declared interval."""
+    """The part {low, high, log} of a declared interval that a study file names."""
     domain = factor.domain
     if not isinstance(domain, Interval | IntInterval):
         raise UserError(
@@ -273,7 +273,7 @@ def _part(factor: Key, written: Mapping[str, Value], where: str) -> Domain:
 
 
 def _usual(factor: Key, domain: Domain) -> Value:
-    """The default where the domain allows it, else the nearest end or the first option."""
+    """A factor's default where the domain allows it, else the nearest end or the first option."""
     try:
         return domain.accept(factor.default)
     except ValueError:

@@ -51,7 +51,7 @@ class StudyFile:
 
     def __post_init__(self) -> None:
         if self.sampler == "grid":
-            next(self.space.grid())  # raises where there is no grid
+            next(self.space.grid())  # raises UserError where there is no grid
         if self.search.grace_epochs > self.epochs:
             raise UserError(
                 f"search.grace_epochs must be at most space.epochs, but "

@@ -1,4 +1,4 @@
-"""The same examples for everyone: each update's, as text and as our own batches."""
+"""Gives everyone the same examples: those of each update, as text and as our own batches."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ Update = dict[str, list[Example]]
 
 @dataclass(frozen=True)
 class Workload:
-    """`updates` are those of the first epoch of a training with `config`."""
+    """The updates of the first epoch of a training with `config`: as text in `updates`, and as our
+    own `batches`."""
 
     config: Config
     corpus: Corpus
     encoder: Pretrained
     updates: list[Update]
     tokens: list[int]
-    """Of each update, without padding."""
+    """How many tokens each update has, without padding."""
 
     def batches(self) -> Iterator[Batch]:
         """Our own batches of the same updates."""

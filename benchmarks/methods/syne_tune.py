@@ -75,7 +75,7 @@ def _config_space(space: Space) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """In a folder of its own, which is removed, and without what Syne Tune prints."""
+    """Run the block in a folder of its own, which is removed, and without what Syne Tune prints."""
     with tempfile.TemporaryDirectory(prefix="efficiency-") as folder:
         os.environ["SYNETUNE_FOLDER"] = folder
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

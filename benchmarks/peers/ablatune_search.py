@@ -25,7 +25,7 @@ def train(
     config: Config, tasks: Any, corpus: Any, encoder: Any, accelerator: Any, report: Report,
     **options: Any,
 ) -> None:  # fmt: skip
-    """In place of `model.train`: as many metrics, and no checkpoint."""
+    """Stands in the place of `model.train`, with as many metrics and without a checkpoint."""
     for epoch, score in scores(config.active()):
         metrics: Metrics = {
             **{f"{kind}_loss/{task}": 1 - score for kind in ("train", "dev") for task in TASKS},

@@ -1,4 +1,4 @@
-"""The same search with Ray Tune and Optuna as their documentation shows.
+"""A search with Ray Tune and Optuna as their documentation shows, to compare ours with.
 
 python -m benchmarks.peers.stock_search TRIALS SAMPLER STUDY FOLDER
 """
@@ -33,7 +33,7 @@ def train(config: dict[str, Any]) -> None:
 
 
 class Ends(tune.Callback):  # type: ignore[misc]
-    """When each trial ended."""
+    """A callback of Tune's that notes when each trial ended."""
 
     def __init__(self) -> None:
         self.moments: list[float] = []

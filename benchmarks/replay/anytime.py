@@ -37,7 +37,8 @@ def median_epochs_to(traces: Sequence[Trace], score: float) -> tuple[float, floa
 
 
 def budgets(epochs: int, full: int) -> list[int]:
-    """Where searches are compared: one full training, two, four ... and the whole budget."""
+    """The numbers of epochs after which searches are compared: one full training, two, four ... and
+    the whole budget."""
     doubled = [full * 2**power for power in range(20)]
     return [*(budget for budget in doubled if budget < epochs), epochs]
 

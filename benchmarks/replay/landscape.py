@@ -51,7 +51,7 @@ class Noise:
 
 
 class Landscape(Protocol):
-    """What a replay runs on."""
+    """The interface of what a replay runs on."""
 
     space: Space
     epochs: int

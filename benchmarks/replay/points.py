@@ -53,7 +53,8 @@ def report_points(space: Space) -> Iterator[dict[str, Value]]:
 
 
 def _accepted(domain: Domain, *values: Value) -> Value:
-    """The first of the values that the domain has, else its first or lowest."""
+    """The first of the given values that the domain allows, else a usual one: its centre, its
+    lowest value or its first option."""
     for value in values:
         try:
             return domain.accept(value)

@@ -20,7 +20,7 @@ SCORES = ("mean", "sst", "para", "sts")
 
 @dataclass(frozen=True)
 class Budget:
-    """What decides a curve's numbers beside its configuration and seed."""
+    """The settings that decide a curve's numbers, beside its configuration and seed."""
 
     study: str
     kind: str

@@ -25,19 +25,19 @@ class Method(Protocol):
         One that was given out before goes on after its last epoch."""
 
     def report(self, trial: str, epoch: int, score: float) -> bool:
-        """A score has come; whether the worker goes on with this trial."""
+        """Hear of a score; the result says whether the worker goes on with this trial."""
 
     def end(self, trial: str) -> None:
-        """A trial has had its full budget, or its worker was told not to go on."""
+        """Hear that a trial has had its full budget, or that its worker was told not to go on."""
 
     def fail(self, trial: str) -> None:
-        """A trial has diverged."""
+        """Hear that a trial has diverged."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """After so many epochs in total, at so many seconds: the true score, at the full budget, of
-    the configuration that the method would return."""
+    """What a search would return after so many epochs in total, at so many seconds: `score` is the
+    true one, at the full budget, of that configuration."""
 
     epochs: int
     seconds: float
@@ -46,8 +46,8 @@ class Moment:
 
 @dataclass
 class Incumbent:
-    """Which trial a search would return: of those that got furthest, the one with the best
-    observed score there. The same rule for all."""
+    """Knows which trial a search would return: of those that got furthest, the one with the best
+    observed score there. The rule is the same for all methods."""
 
     _furthest: dict[str, tuple[int, float]] = field(default_factory=dict)
     _truths: dict[str, float] = field(default_factory=dict)
@@ -82,12 +82,12 @@ class Trace:
     epochs: int = 0
     seconds: float = 0.0
     busy_seconds: float = 0.0
-    """Of all workers together, training."""
+    """How long all workers together have trained, in simulated seconds."""
     method_seconds: float = 0.0
-    """Computing time of the method itself."""
+    """How long the method itself has computed, in seconds."""
 
     def add(self, seconds: float, score: float | None) -> None:
-        """One more epoch has been trained."""
+        """Take note that one more epoch has been trained."""
         self.epochs += 1
         if score is not None and (not self.moments or self.moments[-1].score != score):
             self.moments.append(Moment(self.epochs, seconds, score))
@@ -126,7 +126,7 @@ class _Replay:
             self.trace.seconds = moment
             self._epoch_ended(trial)
             self._hand_out()
-        # Of what still runs, the part until now was work too.
+        # The part that running trials have trained until now was work too.
         for end, _, trial in self.ahead:
             length = trial.truth.seconds * self.scale
             self.trace.busy_seconds -= min(length, max(0.0, end - self.trace.seconds))

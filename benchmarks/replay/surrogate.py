@@ -135,9 +135,10 @@ class Surrogate:
 
 
 def measured_noise(curves: Sequence[Curve]) -> Noise:
-    """From the later two thirds of every curve. Of an evaluation: from third differences, which
-    take away any trend up to a parabola and have twenty times its variance. Of a run: what the
-    means of the default's curves differ by more than that, seed by seed; 0 where there is one."""
+    """The noise in the later two thirds of every curve. That of an evaluation is measured by third
+    differences, which take away any trend up to a parabola and have twenty times its variance. That
+    of a run is by how much more than this the means of the default's curves differ from seed to
+    seed; 0 where there is one seed."""
     late = [c.scores["mean"][len(c.scores["mean"]) // 3 :] for c in curves]
     squares = [d * d / 20 for scores in late for d in np.diff(scores, 3)]
     evaluation = statistics.mean(squares) if squares else 0.0
@@ -162,7 +163,7 @@ def _targets(rows: Sequence[Curve], epochs: int) -> np.ndarray:
             scores += own + [own[-1] if own else worst[task]] * (epochs - len(own))
         trained = len(row.scores["mean"])
         survived = 1.0 if row.failure is None else trained / epochs
-        # Of an epoch in which it diverged it had only a part.
+        # It trained only a part of the epoch in which it diverged.
         whole = row.seconds[: max(1, trained)]
         targets.append([*scores, math.log(statistics.mean(whole)), survived])
     return np.array(targets)
@@ -185,8 +186,8 @@ def _gaussian_process(features: int) -> GaussianProcessRegressor:
 def _climb(
     loss: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, bounds: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """As scikit-learn does it, but for so many steps at most: those of a model of many factors
-    would take minutes, to tell it by ever less."""
+    """Optimise hyperparameters as scikit-learn does, but in so many steps at most: for a model of
+    many factors all steps would take minutes, and the later ones change it less and less."""
     options = {"maxiter": _STEPS}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return found.x, float(found.fun)

@@ -63,7 +63,7 @@ class Corpus:
         return np.append(tokens[: max_length - 1], tokens[-1])
 
     def training(self, task: str, extra_data: bool) -> Split:
-        """What a task is trained on. Extra examples enter here and nowhere else."""
+        """The examples that a task is trained on. Extra examples enter here and nowhere else."""
         splits = self.splits[task]
         if not extra_data or EXTRA not in splits:
             return splits[TRAIN]

@@ -30,7 +30,7 @@ class Dataset:
     """Everything that a trial can train on and be scored on, read or generated."""
 
     splits: dict[str, dict[str, tuple[Example, ...]]]
-    """Task -> "train" and "dev" -> examples."""
+    """The examples by task, and then by split, which is "train" or "dev"."""
     extra: dict[str, tuple[Example, ...]] = field(default_factory=dict)
-    """Task -> further training examples from another source; empty where none were asked for."""
+    """Further training examples from another source, by task; empty where none were asked for."""
     skipped: tuple[SkippedRow, ...] = ()

@@ -52,7 +52,7 @@ class Format:
     lowest: float
     highest: float
     whole: bool
-    """Whether only whole numbers are labels."""
+    """Whether labels must be whole numbers."""
     to_label: Callable[[float], float] = float
     quoted: bool = True
     """Whether quotes are csv's, or plain characters of the text."""
@@ -138,7 +138,7 @@ def read_folder(folder: Path, with_extra: bool = False) -> Dataset:
 
 
 def data_files(folder: Path, with_extra: bool = False) -> list[Path]:
-    """What `read_folder` reads. Raises UserError where the folder lacks one."""
+    """The files that `read_folder` reads. Raises UserError where the folder lacks one."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; data.path names the folder of the data files.")
     names = [name.format(split) for name, _ in SPLITS.values() for split in ("train", "dev")]
@@ -151,7 +151,7 @@ def data_files(folder: Path, with_extra: bool = False) -> list[Path]:
 
 
 def file_content(file: Path) -> bytes:
-    """Raises UserError where it cannot be read."""
+    """The bytes of a file. Raises UserError where it cannot be read."""
     try:
         return file.read_bytes()
     except FileNotFoundError:

@@ -19,7 +19,8 @@ Update = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Data:
-    """How many training and extra examples a task has, the latter 0 where they are not used."""
+    """How many training examples and how many extra examples a task has; no extra ones where they
+    are not used."""
 
     training: int
     extra: int
@@ -43,7 +44,8 @@ class Sampling:
 
     @property
     def updates_per_epoch(self) -> int:
-        """Every update takes about `batch_size` examples of each of its tasks."""
+        """How many updates an epoch has, each of about `batch_size` examples of each of its
+        tasks."""
         match self.config.sampling:
             case "balanced":
                 return self._updates(self.config.samples_per_epoch)
@@ -54,7 +56,7 @@ class Sampling:
 
     @property
     def examples_per_epoch(self) -> int:
-        """Of all tasks together."""
+        """How many examples of all tasks together an epoch trains on."""
         if self.config.sampling == "sequential":
             return sum(data.size for data in self.data.values())
         return self.config.samples_per_epoch * len(self.data)

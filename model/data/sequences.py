@@ -22,7 +22,7 @@ class Sequences:
 
     corpus: Corpus
     max_length: int
-    """In tokens; what is longer is cut."""
+    """The most tokens that a sequence has; longer ones are cut."""
     joint: bool = False
 
     @classmethod
@@ -76,7 +76,7 @@ class Sequences:
         return np.append(a, a[-1:].repeat(corpus.separators - 1)), b[1:]
 
     def _words(self, sentence: int) -> int:
-        """Its tokens without [CLS] and [SEP]."""
+        """The tokens of a sentence without [CLS] and [SEP]."""
         return int(self.corpus.offsets[sentence + 1] - self.corpus.offsets[sentence]) - 2
 
 

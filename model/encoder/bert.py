@@ -36,7 +36,7 @@ class EncoderShape(EncoderSize):
 
 
 class Encoder(PackedEncoder):
-    """BERT's. Both dropouts are probabilities, active in training mode only."""
+    """BERT's encoder. Both dropouts are probabilities, active in training mode only."""
 
     shape: EncoderShape
     embeddings: Embeddings
@@ -88,7 +88,7 @@ class Encoder(PackedEncoder):
 
 
 class Embeddings(nn.Module):
-    """Word, position and token type, summed and normalised."""
+    """The embeddings of word, position and token type, summed and normalised."""
 
     def __init__(self, shape: EncoderShape, dropout: float) -> None:
         super().__init__()
@@ -114,7 +114,8 @@ class Embeddings(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then the feed-forward network, each added to its input and normalised."""
+    """One layer: attention, then the feed-forward network, each added to its input and
+    normalised."""
 
     def __init__(
         self, shape: EncoderShape, hidden_dropout: float, attention_dropout: float
@@ -129,7 +130,8 @@ class Layer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Every token of a sentence looks at every other; with the sum and norm after it."""
+    """Self-attention, in which every token of a sentence looks at every other, with the sum and the
+    normalisation after it."""
 
     def __init__(
         self, shape: EncoderShape, hidden_dropout: float, attention_dropout: float
@@ -163,7 +165,8 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with an activation between; with the sum and norm after them."""
+    """Two linear maps with an activation between them, and the sum and the normalisation after
+    them."""
 
     def __init__(self, shape: EncoderShape, dropout: float) -> None:
         super().__init__()
@@ -191,7 +194,7 @@ Layout = Flat | Grouped
 
 
 def _activation(name: str) -> Callable[[Tensor], Tensor] | None:
-    """None for "gelu", which a linear map has built in."""
+    """The activation function of that name; None for "gelu", which a linear map has built in."""
     if name == "gelu":
         return None
     from transformers.activations import ACT2FN  # Slow to import, and hardly ever needed.
@@ -201,7 +204,7 @@ def _activation(name: str) -> Callable[[Tensor], Tensor] | None:
 
 
 def _autocast(values: Tensor) -> Tensor:
-    """In the type that matrix products have here."""
+    """The tensor in the type that matrix products have here under autocast."""
     device = values.device.type
     if not torch.is_autocast_enabled(device):
         return values

@@ -1,4 +1,5 @@
-"""What the rest of the code asks of an encoder, whichever model computes behind it."""
+"""The interface that the rest of the code asks of an encoder, whichever model computes behind
+it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from model.layers.packing import Packed
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSize:
-    """What data and configuration have to fit."""
+    """The sizes of an encoder that data and configuration have to fit."""
 
     vocabulary: int
     hidden: int
@@ -23,7 +24,7 @@ class EncoderSize:
 
 
 class PackedEncoder(nn.Module):
-    """Packed sentences in, the states of their tokens out.
+    """An encoder takes packed sentences and gives the states of their tokens.
 
     `embeddings` and `layers` (from the input to the output) are all of its parameters; each can be
     frozen, moved or decayed on its own.

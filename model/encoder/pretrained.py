@@ -33,13 +33,13 @@ class Pretrained:
     """A checkpoint in plain values: it can be shared between processes without a copy."""
 
     name: str
-    """What the user called it."""
+    """The name by which the user asked for the checkpoint."""
     folder: str
-    """Where its files lie on the machine that loaded it; the tokenizer is read from there."""
+    """The folder of its files on the machine that loaded it; the tokenizer is read from there."""
     shape: EncoderSize
-    """Its class says which encoder it is one of."""
+    """The encoder's shape, whose class says which kind of encoder it is."""
     weights: dict[str, FloatArray]
-    """The encoder's parameter names -> values, read-only."""
+    """The values of the encoder's parameters by name, read-only."""
 
 
 def load_encoder(name_or_folder: str) -> Pretrained:
@@ -79,7 +79,8 @@ def _undrawn(shape: EncoderSize, dropout: float) -> PackedEncoder:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    """A config.json whose "model_type" is one that we read."""
+    """Read a checkpoint's config.json. Raises UserError where it is missing, is not JSON, or names
+    a "model_type" that cannot be loaded."""
     file = folder / CONFIG
     if not file.is_file():
         raise UserError(f"{folder} is no checkpoint: it has no {CONFIG}.")

@@ -1,4 +1,4 @@
-"""Where a checkpoint's files lie: in the package, in a folder, or fetched from the hub."""
+"""Finds the files of a pretrained encoder: in the package, in a folder, or fetched from the hub."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def checkpoint_folder(name: str) -> Path:
         raise UserError(
             f"There is no encoder folder {name}; name one with a checkpoint, or {MINILM!r}."
         ) from error
-    except (OSError, ValueError) as error:  # What all of the hub's own errors are.
+    except (OSError, ValueError) as error:  # All of the hub's own errors are of this type.
         raise UserError(
             f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
             f"({brief(error)}); {MINILM!r} is always available."

@@ -47,7 +47,7 @@ class TransformersShape(EncoderSize):
     """What determines the parameters of such an encoder and the function that they compute."""
 
     config: Mapping[str, Any]
-    """transformers' configuration in plain values."""
+    """The configuration of transformers in plain values."""
 
 
 class TransformersEncoder(PackedEncoder):
@@ -137,7 +137,7 @@ def read_transformers(folder: Path) -> tuple[TransformersShape, dict[str, Tensor
     """
     from transformers import AutoModel
 
-    with _silence(), torch.random.fork_rng(devices=[]):  # Weights that lack are drawn.
+    with _silence(), torch.random.fork_rng(devices=[]):  # Lacking weights are drawn.
         model, found = AutoModel.from_pretrained(
             str(folder),
             dtype=torch.float32,
@@ -205,7 +205,8 @@ def _outside(module: nn.Module, layers: nn.ModuleList) -> Iterator[nn.Module]:
 
 
 def _cut(table: Tensor, count: int) -> tuple[Tensor, ...]:
-    """(sentences, longest) in pieces of `count` sentences, the last filled up with the first."""
+    """Cut a batch, (sentences, longest), into pieces of `count` sentences; the last one is filled
+    up with the first sentences."""
     missing = -len(table) % count
     pieces: tuple[Tensor, ...] = torch.cat([table, table[:1].expand(missing, -1)]).split(count)
     return pieces
@@ -217,7 +218,8 @@ def _is_dropout(key: str) -> bool:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """transformers lists what a checkpoint has beside its encoder, and draws a progress bar."""
+    """Keep transformers from listing what a checkpoint has beside its encoder, and from drawing a
+    progress bar."""
     from transformers.utils import logging
 
     before, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -10,8 +10,8 @@ from torch.overrides import TorchFunctionMode
 
 
 class Undrawn(TorchFunctionMode):
-    """Modules are made here without initial values, whose drawing would cost time and random
-    numbers; on the meta device PyTorch would import its compiler for it."""
+    """Inside this block modules are made without initial values, whose drawing would cost time and
+    random numbers. On the meta device PyTorch would import its compiler for that."""
 
     def __torch_function__(
         self,

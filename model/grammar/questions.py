@@ -65,7 +65,7 @@ def _near_miss(dice: Dice, meaning: Meaning) -> Meaning:
 
 
 def _count(group: Group) -> str:
-    """The number before a noun, or nothing."""
+    """The number that stands before a noun; an empty text where none does."""
     number = group[0].split()[0]
     return number if number in NUMBERS else ""
 

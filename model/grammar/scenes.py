@@ -56,7 +56,7 @@ MANNERS = groups(
 
 @dataclass(frozen=True)
 class Scene:
-    """A place or manner of () is left out."""
+    """What a sentence describes; a place or a manner that is () is left out of it."""
 
     denied: bool
     count: int
@@ -106,7 +106,8 @@ def _changed(dice: Dice, scene: Scene, keep: float) -> Scene:
 
 
 def similarity(first: Scene, second: Scene) -> float:
-    """From 0 for nothing shared to 5 for every role shared; synonyms count as the same."""
+    """How similar two scenes are, from 0 for nothing shared to 5 for every role shared; synonyms
+    count as the same."""
     same_kind = first.kind == second.kind
     shares = {
         "actor": _share(first.actor, second.actor, 0.4 if first.family == second.family else 0),
@@ -160,7 +161,8 @@ def scene_pair(dice: Dice) -> Example:
 
 
 def relatedness_pair(dice: Dice) -> Example:
-    """As `scene_pair`, by judges who find most things rather related and agree less."""
+    """Two scenes as `scene_pair` makes them, labelled by judges who find most things rather related
+    and agree less."""
     return _graded_pair(dice, lambda shared: 5 * (shared / 5) ** 0.6, noise=1.3)
 
 

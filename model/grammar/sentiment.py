@@ -87,7 +87,7 @@ def _adjective(dice: Dice, score: int) -> str:
 
 
 def _judgement(dice: Dice) -> tuple[str, float]:
-    """What follows "is", and its score."""
+    """The words that follow "is" in a judgement, and their score."""
     score = dice.pick((-2, -1, -1, 0, 1, 1, 2))
     adjective = _adjective(dice, score)
     form = dice.weighted((0.3, 0.2, 0.15, 0.2, 0.08, 0.07))

@@ -52,7 +52,8 @@ class BatchNorm(nn.BatchNorm1d):
 
 @contextmanager
 def untracked(network: nn.Module) -> Iterator[None]:
-    """Leave running statistics as they are: what passes has passed before, or is no data."""
+    """Leave running statistics as they are inside the block, where what passes has passed before or
+    is no data."""
     norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
     for norm in norms:
         norm.track_running_stats = False

@@ -50,7 +50,8 @@ class Embedding(nn.Embedding):
         return table.index_add_(0, tokens, gradient)
 
     def _keep(self, weight: Tensor) -> None:
-        """Unless it was added to an earlier gradient, whose rows are others."""
+        """Keep the gradient's memory for the next update, unless it was added to an earlier
+        gradient, whose rows are others."""
         made, self._made = self._made, None
         if made is not None and weight.grad is not None and weight.grad.data_ptr() == made[0]:
             self._last = weight.grad, made[1]

@@ -26,7 +26,8 @@ class Linear(nn.Linear):
         return self._fused(input, "none") if _is_fused(input) else super().forward(input)
 
     def gelu(self, input: Tensor) -> Tensor:
-        """GELU (arXiv 1606.08415, the exact one) of the map, in the same pass where it can be."""
+        """The exact GELU (arXiv 1606.08415) of the map's output, computed in the same pass where
+        that is possible."""
         return self._fused(input, "gelu") if _is_fused(input) else F.gelu(super().forward(input))
 
     def _fused(self, input: Tensor, activation: str) -> Tensor:

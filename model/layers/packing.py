@@ -23,13 +23,13 @@ class Group:
     """Sentences that attention handles as one batch, padded to one length."""
 
     count: int
-    """Empty ones that fill it up included."""
+    """How many sentences it has, those included that are empty and fill it up."""
     longest: int
-    """In tokens, padding included."""
+    """How many tokens each of its sentences has, padding included."""
 
     @property
     def tokens(self) -> int:
-        """Padding included."""
+        """How many tokens the group has, padding included."""
         return self.count * self.longest
 
 
@@ -38,13 +38,13 @@ class Grouped:
     """The sentences in groups, (count, longest) one after the other: padding for attention only."""
 
     groups: tuple[Group, ...]
-    """From the shortest sentences to the longest."""
+    """The groups, from the shortest sentences to the longest."""
     source: Tensor
     """int64 (grouped tokens,): the flat token at each grouped place; padding repeats token 0."""
     destination: Tensor
     """int64 (total,): the grouped place of each flat token."""
     masks: tuple[Tensor, ...]
-    """For each group fp32 (count, 1, 1, longest) to add to attention's scores."""
+    """The mask of each group, fp32 (count, 1, 1, longest), to add to attention's scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ class Packed:
     """int64 (total,), beside the tokens; None where all are 0."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
-        """The same sentences with their tokens on `device`; itself where they are there."""
+        """The same sentences with their tokens on `device`; this object where they are there
+        already."""
         tokens = self.tokens.to(device, non_blocking=non_blocking)
         if tokens is self.tokens:
             return self
@@ -81,7 +82,8 @@ class Packed:
         return Packed(tokens, self.lengths, types)
 
     def pin_memory(self) -> Packed:
-        """The same with tokens in page-locked memory; itself where no CUDA device could use it."""
+        """The same sentences with their tokens in page-locked memory; this object where no CUDA
+        device could use that."""
         if not torch.cuda.is_available():
             return self
         types = None if self.token_types is None else self.token_types.pin_memory()
@@ -107,13 +109,14 @@ class Packed:
 
     @cached_property
     def flat(self) -> Flat:
-        """The bounds of the sentences."""
+        """The bounds of the sentences, for attention without padding."""
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
         return Flat(self._beside(starts.astype(np.int32)), int(self.lengths.max()))
 
     @cached_property
     def grouped(self) -> Grouped:
-        """Sentences of about the same length together; within a group in order."""
+        """The sentences in groups of about the same length; within a group they keep their
+        order."""
         padded = _round_up(self.lengths, _LENGTHS)  # (sentences,)
         places = np.empty_like(self.lengths)  # (sentences,): where each starts
         groups, masks, tokens = [], [], 0

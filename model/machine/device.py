@@ -1,4 +1,4 @@
-"""Where a trial computes, and in which precision."""
+"""Decides on which device a trial computes, and in which precision."""
 
 from __future__ import annotations
 

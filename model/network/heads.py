@@ -46,7 +46,7 @@ def _network(config: Config, features: int, outputs: int) -> nn.Module:
 
 
 class SentenceHead(nn.Module):
-    """One task on single sentences."""
+    """The head of one task on single sentences."""
 
     def __init__(self, config: Config, hidden: int, task: Task) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What each task's loss counts in an update: fixed, learned, or by its own course."""
+"""How much each task's loss counts in an update: fixed, learned, or by its own course."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _TEMPERATURE = 2.0
 
 
 class Weighting(nn.Module):
-    """Belongs to the network: what it learns or remembers is trained and stored with it."""
+    """The weights of the tasks' losses. It belongs to the network: what it learns or remembers is
+    trained and stored with it."""
 
     def forward(self, losses: Mapping[str, Tensor], processes: int) -> list[Tensor]:
         """The terms whose sum, over the update's tasks and all processes, is its loss.
@@ -32,7 +33,7 @@ class Weighting(nn.Module):
 
 
 class FixedWeighting(Weighting):
-    """The same weights from beginning to end."""
+    """Weights that stay the same from the beginning of a trial to its end."""
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class DynamicWeighting(Weighting):
 
     @property
     def weights(self) -> Tensor:
-        """fp32 (tasks,)"""
+        """The weight of each task in the current epoch, fp32 (tasks,)."""
         known = (self.last > 0) & (self.before > 0)
         ratios = torch.where(known, self.last / self.before, 1.0)
         return torch.softmax(ratios / _TEMPERATURE, dim=0)
@@ -109,7 +110,7 @@ def build_weighting(config: Config, tasks: Sequence[Task]) -> Weighting:
 
 
 def loss_weights(config: Config, tasks: Sequence[Task]) -> dict[str, float]:
-    """Each task's weight; together 1. Equal weights are the centre of the simplex."""
+    """Each task's weight; together they are 1. Equal weights are the centre of the simplex."""
     match config.loss_weighting:
         case "equal":
             return {task.name: 1 / len(tasks) for task in tasks}

@@ -21,7 +21,8 @@ from spaces import Config, UserError
 
 
 class Network(nn.Module):
-    """The encoder runs in the precision of the surrounding autocast, everything after in fp32."""
+    """Encoder, pooling and heads as one network. The encoder runs in the precision of the
+    surrounding autocast, everything after it in fp32."""
 
     def __init__(self, config: Config, tasks: Sequence[Task], encoder: PackedEncoder) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Network(nn.Module):
         )
 
     def embed(self, packed: Packed, noise: Tensor | None = None) -> Tensor:
-        """fp32 (sequences, hidden)"""
+        """The embeddings of a batch's sequences, fp32 (sequences, hidden)."""
         hidden = self.encoder(packed, noise, self.pooling.layers)  # (tokens, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             embeddings: Tensor = self.pooling(hidden, packed)
@@ -81,7 +82,8 @@ class Network(nn.Module):
         return outputs
 
     def train(self, mode: bool = True) -> Network:
-        """Frozen parts stay in evaluation mode: without dropout they give the same each time."""
+        """Switch to training mode. Frozen parts stay in evaluation mode: without dropout they give
+        the same each time."""
         super().train(mode)
         for part in (*self._frozen, *self._waiting):
             part.eval()

@@ -1,4 +1,4 @@
-"""From the token embeddings of packed sentences to one embedding each."""
+"""Makes one embedding of each sentence, from the token embeddings of packed sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder where what can be made again is kept for the next time."""
+"""The cache: a folder for files that can be made again and are kept for the next time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CACHE_VARIABLE = "ABLATUNE_CACHE"
 
 
 def cache_folder(kind: str) -> Path:
-    """Where things of one kind lie. Raises RuntimeError where the user has no home."""
+    """The folder for things of one kind. Raises RuntimeError where the user has no home."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named) / kind
     usual = os.environ.get("XDG_CACHE_HOME")

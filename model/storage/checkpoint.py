@@ -77,7 +77,8 @@ def mend_checkpoint(folder: Path) -> str | None:
 
 
 def _write(file: Path, write: Callable[[Path], object]) -> None:
-    """Write beside, flush to the disk, then rename: a reader sees the old file or the new one.
+    """Write a file beside the old one, flush it to the disk and rename it: a reader sees the old
+    file or the new one.
 
     Raises:
         OSError: with the file's name, if it could not be written.
@@ -102,7 +103,8 @@ def _write(file: Path, write: Callable[[Path], object]) -> None:
 
 
 def _fill(file: Path) -> None:
-    """Write where writing just failed; raises OSError with the reason if it fails again."""
+    """Write zeros where writing just failed, to learn why; raises OSError with the reason if it
+    fails again."""
     with file.open("ab", buffering=0) as end:
         for _ in range(16):
             end.write(bytes(1 << 20))

@@ -88,13 +88,14 @@ class TrialFolder:
         return Config.of(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
 
     def setting(self) -> dict[str, Any]:
-        """What `start` was given beside the configuration; empty where that was nothing."""
+        """The settings that `start` was given beside the configuration; empty where there were
+        none."""
         file = self.setting_file
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def record(self, epoch: float, metrics: Metrics) -> None:
-        """One line for one report, in the file whatever becomes of the process when this has
-        returned. What an interrupted trial had measured from this epoch on is replaced."""
+        """Write one line for one report, which is in the file whatever becomes of the process once
+        this has returned. What an interrupted trial had measured from this epoch on is replaced."""
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         line = json.dumps({"epoch": epoch, **finite}) + "\n"
         stored = self._stored()
@@ -153,7 +154,7 @@ def _damage_of(file: Path, damaged: list[int]) -> str:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader ever sees a part of it."""
+    """Write a file beside the old one and rename it, so that no reader ever sees a part of it."""
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)

@@ -24,5 +24,5 @@ def append_whole(file: FileIO, lines: bytes) -> None:
 
 
 def with_name(error: OSError, file: Path) -> OSError:
-    """The same error, with the name of the file that could not be written."""
+    """An error like the given one, with the name of the file that could not be written."""
     return OSError(error.errno, error.strerror or os.strerror(error.errno or errno.EIO), str(file))

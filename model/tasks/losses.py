@@ -28,7 +28,8 @@ def class_divergence(first: Tensor, second: Tensor) -> Tensor:
 
 
 def binary_divergence(first: Tensor, second: Tensor) -> Tensor:
-    """The same for two classes, of which the logit is the difference."""
+    """The symmetric Kullback-Leibler divergence of two classes, the difference of whose logits is
+    the one logit."""
     return ((first.sigmoid() - second.sigmoid()) * (first - second))[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""When a trial ends by its own decision."""
+"""Early stopping: when a trial ends by its own decision."""
 
 from __future__ import annotations
 

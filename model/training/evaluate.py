@@ -17,7 +17,7 @@ from model.machine.device import to_device
 from model.network.network import Network
 from model.tasks.task import Task
 
-_TOKENS_AT_ONCE = 2 * ROWS  # a sixth less CPU time than at 8,192
+_TOKENS_AT_ONCE = 2 * ROWS  # takes a sixth less CPU time than 8,192
 _FILLING = 16
 
 
@@ -106,6 +106,6 @@ def _chunks(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _filling(tokens: int) -> list[np.ndarray]:
-    """Sequences of nothing, `tokens` long together."""
+    """Sequences without meaning that fill a piece up; together they are `tokens` long."""
     lengths = [_FILLING] * (tokens // _FILLING) + [tokens % _FILLING]
     return [np.zeros(length, dtype=np.int32) for length in lengths if length]

@@ -25,7 +25,7 @@ from model.storage.cache import cache_folder, drop_oldest
 from model.storage.code_hash import code_hash
 from model.training.evaluate import embed
 
-_KEPT = 4  # files
+_KEPT = 4  # how many files of embeddings are kept
 
 
 class FrozenEmbeddings:
@@ -106,12 +106,14 @@ def _key(
 
 
 def _shared(key: str, shape: tuple[int, int], otherwise: np.ndarray) -> np.ndarray:
-    """The rows of a file of the cache; `otherwise` where there can be none."""
+    """The rows of a file of the cache, shared between processes; what `otherwise` gives where there
+    can be no such file."""
     try:
         folder = cache_folder("embeddings")
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{key}.f32").open("a+b") as file:
-            # All of it at once: a full disk is an error here, and the end of a process later.
+            # The file gets its full size at once: a full disk is an error here, but would end the
+            # process later.
             os.posix_fallocate(file.fileno(), 0, 4 * shape[0] * shape[1])
             os.utime(file.fileno())
         drop_oldest(folder, _KEPT)

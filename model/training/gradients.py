@@ -1,4 +1,4 @@
-"""From the terms of an update's loss to the gradients that the optimizer takes."""
+"""Makes, from the terms of an update's loss, the gradients that the optimizer takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spaces import Config
 
 
 class Gradients(Protocol):
-    """`network` is the network as its forward pass is to be called."""
+    """How gradients are made. `network` is the network as its forward pass is to be called."""
 
     network: nn.Module
 
@@ -39,7 +39,8 @@ def build_gradients(config: Config, network: nn.Module, accelerator: Accelerator
 
 
 class Plain:
-    """As Accelerate makes them."""
+    """Makes gradients as Accelerate does: over several processes, DistributedDataParallel averages
+    them."""
 
     def __init__(self, network: nn.Module, accelerator: Accelerator) -> None:
         self.network, self._accelerator = accelerator.prepare(network), accelerator
@@ -50,7 +51,8 @@ class Plain:
 
 
 class Summed:
-    """The same, of the parameters that are trained in this update."""
+    """Makes the gradients of the parameters that are trained in this update, and sums them over
+    processes itself."""
 
     def __init__(self, network: nn.Module, accelerator: Accelerator) -> None:
         self.network = _prepare_alone(network, accelerator)
@@ -81,7 +83,7 @@ class PCGrad:
             self._gradients(term, parameters, more=number + 1 < len(terms))
             for number, term in enumerate(terms)
         ]
-        columns = list(zip(*by_task, strict=True))  # of each parameter, its gradient in each task
+        columns = list(zip(*by_task, strict=True))  # for each parameter, its gradient in each task
         coefficients = project(_products(columns), (self._seed, update))
         for parameter, gradients in zip(parameters, columns, strict=True):
             found = [(g, c) for g, c in zip(gradients, coefficients, strict=True) if g is not None]
@@ -93,20 +95,21 @@ class PCGrad:
     def _gradients(
         self, term: Tensor, parameters: Sequence[nn.Parameter], more: bool
     ) -> list[Tensor | None]:
-        """One task's gradients over all processes; None of what it does not train."""
+        """One task's gradients, summed over all processes; None for each parameter that it does not
+        train."""
         own = torch.autograd.grad(term, parameters, retain_graph=more, allow_unused=True)
         totals = iter(_over_processes([g for g in own if g is not None], self._accelerator))
         return [None if gradient is None else next(totals) for gradient in own]
 
 
 def _prepare_alone(network: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """With autocast, but without DistributedDataParallel."""
+    """Prepare a network with Accelerate's autocast, but without DistributedDataParallel."""
     prepared: nn.Module = accelerator.prepare_model(network, evaluation_mode=True)
     return prepared
 
 
 def _over_processes(gradients: Sequence[Tensor], accelerator: Accelerator) -> Sequence[Tensor]:
-    """Each one's sum over all processes."""
+    """Each gradient's sum over all processes."""
     if accelerator.num_processes == 1 or not gradients:
         return gradients
     flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]))

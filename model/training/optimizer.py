@@ -27,7 +27,8 @@ def build_optimizer(config: Config, network: Network) -> optim.AdamW:
 
 
 def _peak_rates(config: Config, network: Network) -> Iterator[tuple[nn.Module, float]]:
-    """Every part of the network with its peak rate; what is no encoder has that of the heads.
+    """Every part of the network with its peak learning rate; what is not of the encoder has that of
+    the heads.
 
     The encoder's falls by `layer_decay` from each layer to the one below it, from the lowest one
     to the embeddings too (Howard and Ruder 2018, 3.2: discriminative fine-tuning).

@@ -9,8 +9,9 @@ from model.storage.trial_folder import Metrics
 
 
 class Ask(Protocol):
-    """Called before each update and at each piece of an evaluation: whether the trial shall save
-    what it has and end. Also a sign of life for whoever watches the trial."""
+    """A function that is called before each update and at each piece of an evaluation. It says
+    whether the trial shall save what it has and end, and the call is a sign of life for whoever
+    watches the trial."""
 
     def __call__(self) -> bool: ...
 
@@ -57,5 +58,5 @@ class Report(Protocol):
 
 
 def never() -> bool:
-    """Nobody asks the trial to end."""
+    """The answer where nobody asks the trial to end."""
     return False

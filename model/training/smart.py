@@ -52,7 +52,7 @@ class Smart:
         return {task: self._config.smart_weight * value for task, value in found.items()}
 
     def _noise(self, batch: Batch, outputs: Mapping[str, Tensor]) -> Tensor:
-        """fp32 (tokens, hidden)"""
+        """The noise that is added to the word embeddings, fp32 (tokens, hidden)."""
         assert isinstance(batch.sentences, Packed)
         config, network = self._config, self._network
         clean = {name: output.detach() for name, output in outputs.items()}

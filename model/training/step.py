@@ -50,7 +50,7 @@ class Step:
 
     @property
     def reference(self) -> dict[str, Tensor]:
-        """The moving average of the weights by name; nothing where there is none."""
+        """The moving average of the weights by name; empty where the configuration keeps none."""
         return self._bregman.reference if self._bregman else {}
 
     def __call__(self, batch: Batch, update: int) -> Tensor:
@@ -90,5 +90,6 @@ class Step:
 
 
 def _seed(seed: int, update: int, process: int) -> int:
-    """Different for every update and process, so that nothing about a generator need be stored."""
+    """The seed of an update in a process. It differs for every two of them, so that no generator's
+    state need be stored."""
     return (seed * 1_000_003 + update) * 1_009 + process

@@ -90,7 +90,8 @@ def train(
 
 
 def _agreed(accelerator: Accelerator, report: Report, trial: Trial) -> bool:
-    """Whether to go on, as the main process's report and scores say and all processes hear."""
+    """Whether to go on: the main process decides by its report and the scores, and tells all
+    others."""
     answer = [False]
     try:
         if accelerator.is_main_process:

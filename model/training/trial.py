@@ -28,7 +28,7 @@ from model.training.step import Step
 from spaces import Config
 
 _DIVERGED = 10.0  # times the loss of a prediction that knows nothing
-_UPDATES_BETWEEN_AGREEMENTS = 8  # of several processes, on whether to end
+_UPDATES_BETWEEN_AGREEMENTS = 8  # how often several processes agree on whether to end
 
 
 class Trial:
@@ -81,7 +81,7 @@ class Trial:
         return has_stalled(self.scores, self.config.early_stopping)
 
     def run_until(self, epoch: float) -> None:
-        """Train until `epoch`, in the current epoch, and evaluate."""
+        """Train until `epoch`, which is in the current epoch or its end, and evaluate."""
         started = time.perf_counter()
         try:
             self._train_until(self.sampling.updates_until(epoch))
@@ -125,7 +125,8 @@ class Trial:
                 raise UndefinedScoreError(epoch, name, f"all its dev predictions are {one}")
 
     def save(self, folder: Path) -> None:
-        """The best weights first: what `last` says about them is then never ahead of them."""
+        """Write the checkpoint, the best weights first: what `last.pt` says about them is then
+        never ahead of them."""
         if self.saved == (folder, self.epoch, self.updates):
             return
         weights = self.step.plain.state_dict()
@@ -151,7 +152,7 @@ class Trial:
         self.saved = folder, self.epoch, self.updates
 
     def save_where_it_is(self, folder: Path | None) -> None:
-        """All processes together, after the same update."""
+        """Save the trial inside an epoch; all processes do it together, after the same update."""
         if self.updates == 0:
             return
         self._training_losses()
@@ -216,7 +217,8 @@ class Trial:
                 self._training_losses()  # On a GPU this would wait for it.
 
     def _shall_end(self) -> bool:
-        """Asked before an update; several processes end before the same one."""
+        """Whether the trial shall end before this update; several processes end before the same
+        one."""
         accelerator = self.accelerator
         answer = [accelerator.is_main_process and self.asked_to_end()]
         if accelerator.num_processes > 1:
@@ -226,7 +228,8 @@ class Trial:
         return answer[0]
 
     def _before_encoding(self, encoder: nn.Module, _inputs: object) -> None:
-        """Asked while evaluating, which changes nothing that would have to be saved."""
+        """End the trial during an evaluation if it was asked to: evaluating changes nothing that
+        would have to be saved."""
         alone = self.accelerator.num_processes == 1
         if not encoder.training and self.asked_to_end() and alone:
             raise InterruptionError

@@ -40,7 +40,8 @@ def embeds_once(config: Config) -> bool:
 
 
 def work_kind(config: Config) -> tuple[object, ...]:
-    """What two configurations have in common whose examples cost the same, or nearly so."""
+    """The kind of a configuration: examples of two configurations of one kind cost the same, or
+    nearly so."""
     active = config.active()
     values = {name: active.get(name) for name in COSTLY}
     pcgrad = active.get("gradient_surgery") == "pcgrad"

@@ -58,7 +58,7 @@ Estimator: TypeAlias = Callable[[str, str, _Samples, float], Difference]
 def level_differences(
     groups: Mapping[str, Sequence[float]], estimate: Estimator, more_looks: int = 0
 ) -> tuple[Difference, ...]:
-    """Later minus earlier level, for levels with two trials or more."""
+    """The differences, later minus earlier level, of every two levels with two trials or more."""
     compared = list(combinations([label for label, s in groups.items() if len(s) > 1], 2))
     sure = 1 - ALPHA / max(1, len(compared) + more_looks)
     return tuple(
@@ -68,7 +68,8 @@ def level_differences(
 
 
 def welch_estimate(earlier: str, later: str, samples: _Samples, sure: float) -> Difference:
-    """Two samples with their own variances; degrees of freedom by Welch and Satterthwaite."""
+    """Estimate the difference of two samples with variances of their own; the degrees of freedom
+    are Welch's and Satterthwaite's."""
     mean = fmean(samples[1]) - fmean(samples[0])
     if any(map(_are_equal, samples)):
         return Difference(later, earlier, mean, -math.inf, math.inf)
@@ -80,7 +81,7 @@ def welch_estimate(earlier: str, later: str, samples: _Samples, sure: float) -> 
 def paired_estimate(
     cells: Cells, position: int, earlier: str, later: str, _: _Samples, sure: float
 ) -> Difference:
-    """Cells that differ in the factor at `position` only."""
+    """Estimate differences from pairs of cells that differ in the factor at `position` only."""
     before = {point: score for point, score in cells.items() if point[position] == earlier}
     after = [cells[(*point[:position], later, *point[position + 1 :])] for point in before]
     differences = [b - a for a, b in zip(before.values(), after, strict=True)]

@@ -20,7 +20,7 @@ class Level:
     label: str
     count: int
     mean: float | None
-    """Mean score; None for no trials."""
+    """The mean score of its trials; None where there are none."""
     standard_error: float | None
     """Of the mean, from the sample's standard deviation; None for fewer than two trials, and where
     all scores are equal, which says nothing of how far others would be."""
@@ -82,9 +82,10 @@ class FactorEffect:
     trials: int
     levels: tuple[Level, ...]
     differences: tuple[Difference, ...] = ()
-    """Of every two levels with at least two trials each, the later minus the earlier."""
+    """The differences of every two levels with at least two trials each, the later minus the
+    earlier."""
     trend: Trend | None = None
-    """For numbers only."""
+    """The trend over the factor's values; None where they are no numbers."""
 
     @property
     def paired(self) -> bool:
@@ -98,7 +99,7 @@ class FactorEffect:
 
     @property
     def widest(self) -> Difference | None:
-        """The difference of the best and the worst level."""
+        """The difference between the best and the worst level."""
         return max(self.differences, key=lambda difference: abs(difference.mean), default=None)
 
     @property

@@ -6,7 +6,7 @@ import argparse
 
 
 def compare(given: argparse.Namespace) -> None:
-    """TensorBoard on one study or several."""
+    """Start TensorBoard on the trials of one study or several."""
     from search.tensorboard.server import compare as serve
 
     serve(given.dir, given.port, as_json=given.json, open_browser=given.open)

@@ -1,4 +1,4 @@
-"""What a search of a study would do and take, for a reader at a shell and for a program."""
+"""Says what a search of a study would do and take, for a reader at a shell and for a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a study stands, for a reader at a shell and for a program."""
+"""Says where a study stands, for a reader at a shell and for a program."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spaces import StudyFile
 
 
 def status(given: argparse.Namespace) -> None:
-    """Where a study stands; works while it is searched."""
+    """Print where a study stands; this works while it is searched."""
     folder = StudyFolder(given.dir)
     study = folder.study()
     records = folder.records(study.space)

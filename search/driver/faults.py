@@ -23,7 +23,7 @@ from search.worker.helpers import MeetingError
 
 _log = logging.getLogger("ablatune")
 
-RESTARTS = 2  # of a trial, with nothing new measured in between
+RESTARTS = 2  # losses of a trial's worker with nothing new measured in between
 _SECONDS_BETWEEN_CHECKS = 5.0
 _GONE = "its worker process is gone (killed, crashed or cut off)"
 
@@ -67,7 +67,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         )
 
     def died(self, trial: Any) -> None:
-        """Tune has lost a trial's worker, and has not yet decided what to do."""
+        """Take note that Tune has lost a trial's worker, and has not yet decided what to do."""
         ours = trial.config["id"]
         self._silence.end(ours)
         error = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure #")[2]
@@ -80,11 +80,11 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         self._ends[ours] = end
 
     def reason(self, trial: str) -> str:
-        """Why a trial is not started anew."""
+        """Why a trial is not started anew, as a clause."""
         return f"{self._ends.pop(trial, _GONE)}, {RESTARTS + 1} times in a row"
 
     def end(self, trial: str) -> None:
-        """A trial has ended."""
+        """Forget a trial that has ended."""
         self._silence.end(trial)
 
     def _look_for_nodes(self) -> None:

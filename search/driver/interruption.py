@@ -36,7 +36,8 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals, in the main thread; elsewhere they are not for us."""
+        """Take the signals inside the block, if it runs in the main thread; in another one they are
+        not for us."""
         with self._request.possible(), handling(self._hear):
             yield
 
@@ -47,8 +48,8 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Keep a disk's failure, and end the search, where an exception would only make a text of
-        Tune's."""
+        """Keep a failure of the disk and end the search. If it went on as an exception, Tune would
+        only print it."""
         try:
             yield
         except OSError as error:

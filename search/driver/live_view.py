@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def full(self) -> int:
-        """The epochs of all the study's trials without stopping."""
+        """How many epochs all the study's trials would train if none was stopped."""
         return self._agenda.trials * self._agenda.study.epochs
 
     @property
@@ -66,7 +66,8 @@ class Progress:
         return time.monotonic() - self._started
 
     def seconds_left(self) -> float | None:
-        """Predicted now and then; in between it counts down."""
+        """The seconds that are left, None before anything was measured. They are predicted every
+        few seconds and count down in between."""
         agenda, now = self._agenda, time.monotonic()
         if now - self._predicted_at >= _SECONDS_BETWEEN_PREDICTIONS:
             self._pace.take_up([*self.tally.open.values(), *self.tally.latest])
@@ -78,7 +79,7 @@ class Progress:
         return max(0.0, self._predicted - (now - self._predicted_at))
 
     def summary(self) -> str:
-        """One line: trials by state, epochs, best, time left."""
+        """One line that tells the trials by state, the epochs, the best trial and the time left."""
         counts = self.tally.counts
         states = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
         doing = states or self.waits_for() or "starting"
@@ -121,7 +122,7 @@ class LiveView(Unsaved, Callback):  # type: ignore[misc]
             self._live = None
 
     def say(self, text: str) -> None:
-        """One line above the table, where there is one."""
+        """Print a line, above the table where there is one."""
         if self._live is not None:
             tell(self._console, text, whole=True)
         else:

@@ -39,7 +39,7 @@ def placeable_claim(resources: ResourceSettings) -> Claim:
 
 @contextmanager
 def ray_cluster(joined: Joinable | None) -> Iterator[None]:
-    """Ray, started here or joined; what was started here ends here."""
+    """Start Ray on this machine or join a cluster; what was started here ends with the block."""
     if ray.is_initialized():  # a caller's own cluster
         with ray_speaks_to(_log):
             yield
@@ -96,7 +96,7 @@ def whose(joined: Joinable) -> str:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the processes that are started meanwhile."""
+    """Set environment variables inside the block, for the processes that are started there."""
     before = dict(os.environ)
     os.environ.update(values)
     try:

@@ -225,7 +225,8 @@ def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
 
 
 def _close(folder: TrialFolder, record: Record, harmless: Harmless) -> None:
-    """What is left to do in the folder of a trial that has ended; `last.pt` goes last of all."""
+    """Do what is left to do in the folder of a trial that has ended; `last.pt` is removed last of
+    all."""
     with harmless("TensorBoard's end of a trial", but=OSError):
         end_run(folder.path, record.state)
     (folder.checkpoint / LAST).unlink(missing_ok=True)

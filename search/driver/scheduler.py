@@ -33,7 +33,8 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         self._tell, self._harmless = tell, harmless
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The first that waits. Tune's own choice looks at all trials, those that ended too."""
+        """The first trial that waits. Tune's own choice looks at all trials, those that ended
+        too."""
         if self._interruption.is_ending:
             return None
         live = tune_controller.get_live_trials()

@@ -30,7 +30,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._interruption.is_ending:  # Of None, Tune would ask again and again.
+        if self._interruption.is_ending:  # If the answer was None, Tune would ask again and again.
             return str(Searcher.FINISHED)
         if self._concurrent is not None and len(self._running) >= self._concurrent:
             return None

@@ -1,4 +1,4 @@
-"""Trials of which nothing is heard any more."""
+"""Finds the trials that give no sign of life any more."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Silence:
         return max(_LEAST_SECONDS, _TIMES_THE_LONGEST * self._longest)
 
     def start(self, trial: str) -> None:
-        """A worker has begun with a trial."""
+        """Note that a worker has begun with a trial."""
         self._trials[trial] = _Heard(self._sign(trial))
 
     def end(self, trial: str) -> None:
-        """A trial has no worker any more."""
+        """Stop listening for a trial, which has no worker any more."""
         self._trials.pop(trial, None)
 
     def check(self) -> list[str]:
-        """Those that have been silent for too long."""
+        """The trials that have been silent for too long."""
         now = self._clock()
         passed, self._checked = min(now - self._checked, _LONGEST_STEP), now
         for trial, heard in self._trials.items():

@@ -1,4 +1,5 @@
-"""What Ray says goes into the study's log; the terminal has our sentence on the same thing."""
+"""Sends what Ray says into the study's log; the terminal shows our own sentence on the same
+thing."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def ray_speaks_to(log: logging.Logger) -> Iterator[None]:
 
 
 class Unsaved:
-    """Tune pickles what it is given; the state is the ledger's journal, so nothing goes in."""
+    """A base class that pickles as nothing: Tune pickles whatever it is given, but the state that
+    counts is in the journal."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -65,8 +67,8 @@ def one_snapshot() -> Iterator[None]:
 
 
 class Silent(Unsaved, TrialProgressCallback):  # type: ignore[misc]
-    """In the place of the callback that Tune would add, which tells of some ends whatever the
-    verbosity."""
+    """Stands in the place of the callback that Tune would add, which prints how some trials ended,
+    whatever the verbosity."""
 
     def log_result(self, *given: Any, **more: Any) -> None:
         pass

@@ -11,7 +11,7 @@ from statistics import mean, median
 from model import embeds_once, epoch_work, example_work, work_kind
 from spaces import TASKS, Config
 
-_LATEST = 64  # measurements of a kind
+_LATEST = 64  # how many measurements of a kind are kept
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Course:
     """What a trial of one configuration takes, in seconds."""
 
     epoch: float
-    """Of training, without evaluations."""
+    """Seconds that an epoch of training takes, without evaluations."""
     report: float
-    """Each time it is evaluated, saved and reported."""
+    """Seconds that each evaluation takes, with saving and reporting."""
     start: float = 0.0
-    """From its being handed out to its first update."""
+    """Seconds from when it is handed out to its first update."""
     once: float = 0.0
     """What the first trial of the study that shares `shares` takes more: to embed all sequences."""
     shares: object = None
 
     def seconds(self, begin: float, end: float) -> float:
-        """From one epoch to another, each of them a report or the beginning, with no rung that is
-        part of an epoch in between."""
+        """The seconds from one epoch to another, each of them a report or the beginning, with no
+        rung that is part of an epoch in between."""
         reports = math.floor(end) - math.floor(begin) + (end != int(end))
         return (end - begin) * self.epoch + reports * self.report
 
@@ -66,7 +66,7 @@ class Costs:
         self._layers, self._size = layers, size
         self._rates: defaultdict[object, deque[float]] = defaultdict(_latest)
         self._reports: defaultdict[object, deque[float]] = defaultdict(_latest)
-        self._dearness: dict[object, tuple[bool, float]] = {}  # of the examples of a kind
+        self._dearness: dict[object, tuple[bool, float]] = {}  # how dear the examples of a kind are
         self._overheads: deque[float] = _latest()
 
     def add(self, config: Config, epochs: float, training: float, reporting: float) -> None:
@@ -97,7 +97,8 @@ class Costs:
         )
 
     def spread(self, config: Config) -> float:
-        """The relative standard error of what was measured of its kind; 0 where it was once."""
+        """The relative standard error of what was measured of the configuration's kind; 0 where
+        that was measured once."""
         rates = self._rates[self._nearest(config)]
         if len(rates) < 2:
             return 0.0

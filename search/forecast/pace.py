@@ -35,7 +35,7 @@ class Pace:
     def __init__(self, study: StudyFile, folder: StudyFolder) -> None:
         self._study, self._folder = study, folder
         self._costs = Costs(_LAYERS, declared_size)
-        self._read: dict[str, float] = {}  # of the trials that are open, up to which epoch
+        self._read: dict[str, float] = {}  # up to which epoch each open trial was read
         self._ended: set[str] = set()
         self._configs: deque[Config] = deque(maxlen=_LATEST)
 
@@ -47,7 +47,8 @@ class Pace:
         self._ended.update(record.id for record in new if record.state in ENDED)
 
     def forecast(self, tally: Tally, spent: Spent) -> Forecast | None:
-        """From now to the end of the last trial; None before anything was measured."""
+        """Predict how long it takes from now to the end of the last trial; None before anything was
+        measured."""
         if not self._costs.known:
             return None
         search, rungs = self._study.search, Rungs.of(self._study)
@@ -74,7 +75,8 @@ class Pace:
         return forecast(ahead, lambda random: random.choice(courses), _REPETITIONS)
 
     def _seconds_left(self, spent: Spent) -> float:
-        """Until hours or cost are used up, at the price of until now."""
+        """How many seconds are left until the hours or the cost are used up, at the price so
+        far."""
         search = self._study.search
         left = math.inf if search.hours is None else search.hours * 3600 - spent.seconds
         if search.cost is not None and spent.cost:
@@ -123,7 +125,7 @@ class Pace:
 
 
 def _written(file: Path) -> float:
-    """When, in seconds since 1970; 0 where there is no such file."""
+    """When a file was last written, in seconds since 1970; 0 where there is no such file."""
     try:
         return file.stat().st_mtime
     except FileNotFoundError:

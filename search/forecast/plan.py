@@ -41,15 +41,16 @@ _DEAREST_FACTORS = 5
 # Seconds, about, on two cores: to import the driver's libraries, start and end Ray and write the
 # report; between a trial's last report and the next one's beginning; to log and send a report.
 _AROUND_SEARCH, _BETWEEN_TRIALS, _AROUND_REPORT = 8.0, 0.1, 0.05
-_UNSURE = 0.1  # of any prediction: other load, what the sampler comes to prefer
+_UNSURE = 0.1  # relative error of any prediction: other load, what the sampler comes to prefer
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One that was timed or predicted: what it takes to train it to its full budget."""
+    """A configuration that was timed or predicted, and what it takes to train it to its full
+    budget."""
 
     values: Mapping[str, Value]
-    """Of its active free factors."""
+    """The values of its active free factors."""
     seconds: float
 
 
@@ -74,9 +75,9 @@ class Plan:
     cheapest: Configuration
     dearest: Configuration
     factors: Mapping[str, Mapping[str, float]]
-    """Of the free factors on which it depends most, the mean seconds of an epoch at each level."""
+    """The mean seconds of an epoch at each level of the free factors on which they depend most."""
     timed: int
-    """Configurations that were timed."""
+    """The configurations that were timed."""
 
 
 def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1) -> Plan | None:
@@ -138,14 +139,14 @@ def predict(study: StudyFile, material: Material, loading: float, nodes: int = 1
 
 
 def load_and_predict(study: StudyFile, nodes: int = 1) -> tuple[Material, Plan | None]:
-    """`predict` with data and encoder that are read first."""
+    """Read a study's data and encoder, and predict from them as `predict` does."""
     started = time.perf_counter()
     material = load_material(study)
     return material, predict(study, material, time.perf_counter() - started, nodes)
 
 
 def _ahead(study: StudyFile, slots: int, around: float, nodes: int) -> Ahead:
-    """All of a study, as far as its budgets allow."""
+    """What lies ahead of a study that has not begun, as far as its budgets allow."""
     search, price = study.search, study.resources.price
     seconds = math.inf if search.hours is None else search.hours * 3600 - around
     if search.cost is not None and price:
@@ -175,7 +176,8 @@ def _ended_by(study: StudyFile, ahead: Ahead, result: Forecast) -> str:
 
 
 def _each_once(courses: Sequence[Course], trials: int) -> Draw | None:
-    """Where there are as many trials as configurations, a grid's, each is drawn once."""
+    """Draws the courses of a grid's configurations, each of them once; None where there are not as
+    many trials as configurations."""
     if trials != len(courses):
         return None
     left: list[Course] = []

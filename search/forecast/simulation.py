@@ -19,7 +19,7 @@ from random import Random
 from search.forecast.durations import Course
 from search.trials.rungs import Rungs
 
-_NOISE = 0.1  # of a trial's rank among all, from one rung to the next
+_NOISE = 0.1  # standard deviation of how a trial's rank moves from one rung to the next
 _TRIALS = 400  # more are not simulated but taken for more of the same
 
 
@@ -40,9 +40,9 @@ class Ahead:
     """What is left of a study."""
 
     slots: int
-    """Trials side by side."""
+    """How many trials run side by side."""
     trials: int
-    """That have not been handed out yet."""
+    """How many trials have not been handed out yet."""
     epochs: int
     """The full budget of a trial."""
     levels: Sequence[float] = ()
@@ -56,15 +56,16 @@ class Ahead:
     arrived: Mapping[float, int] = field(default_factory=dict)
     """How many trials have reached each rung."""
     seconds: float = math.inf
-    """After these no trial starts."""
+    """No trial starts after so many seconds from now."""
     total_epochs: float = math.inf
-    """Once so many more epochs were trained, no trial starts."""
+    """No trial starts once so many more epochs were trained."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds until the last trial ends: the middle of the simulations, and what nine of ten are
-    between; and of the middle one the epochs that are trained and the trials that are started."""
+    """What the simulations say. `seconds` until the last trial ends are those of the middle
+    simulation, and nine of ten lie between `low` and `high`; `epochs` are trained and `trials` are
+    started in the middle one."""
 
     seconds: float
     low: float
@@ -76,7 +77,7 @@ class Forecast:
 def forecast(
     ahead: Ahead, draw: Callable[[Random], Course], repetitions: int = 30, seed: int = 0
 ) -> Forecast:
-    """Simulate; `draw` gives the course of a trial to come."""
+    """Simulate what is ahead `repetitions` times; `draw` gives the course of a trial to come."""
     ends = sorted(_simulate(ahead, draw, Random(seed + n)) for n in range(repetitions))
     seconds, epochs, trials = ends[repetitions // 2]
     low, high = (ends[round(share * (repetitions - 1))][0] for share in (0.05, 0.95))
@@ -86,7 +87,7 @@ def forecast(
 def _simulate(
     ahead: Ahead, draw: Callable[[Random], Course], random: Random
 ) -> tuple[float, float, float]:
-    """Seconds, epochs, trials started."""
+    """One simulation: its seconds, the epochs trained, and the trials started."""
     study = _Simulation(ahead, draw, random)
     most = max(_TRIALS, 4 * ahead.slots)
     return study.run(min(ahead.trials, most), max(0, ahead.trials - most))
@@ -141,7 +142,8 @@ class _Simulation:
         self.epochs = 0.0
 
     def run(self, trials: int, more: int) -> tuple[float, float, float]:
-        """Until `trials` trials have ended and, at the same rate, `more`."""
+        """Simulate until `trials` trials have ended, and add `more` at the same rate; seconds,
+        epochs and trials started."""
         self._new = trials
         waiting = sorted(
             (begun for begun in self._ahead.begun if begun.place is None),
@@ -216,7 +218,7 @@ class _Simulation:
         insort(self._paused[run.epoch], (-self._rungs.values[run.epoch][run.name], run.name))
 
     def _and_more(self, end: float, more: int) -> tuple[float, float, float]:
-        """The same for as many more trials, each with the mean of those so far."""
+        """What `run` gives where `more` trials follow, each with the mean of those so far."""
         ahead = self._ahead
         seconds = self._busy / self._entered / ahead.slots
         epochs = self.epochs / self._entered
@@ -239,12 +241,12 @@ class _Simulation:
         return now < ahead.seconds and self.epochs + sum(running) < ahead.total_epochs
 
     def _go(self, now: float, run: _Run, done: float = 0.0) -> None:
-        """From one rung to the next, of which so many seconds are over already."""
+        """Let a trial train from one rung to the next; `done` seconds of that are over already."""
         ahead = self._ahead
         above = bisect_right(ahead.levels, run.epoch)
         until = ahead.levels[above] if above < len(ahead.levels) else float(ahead.epochs)
         seconds = run.course.seconds(run.epoch, until)
-        # One that takes longer than it was to is taken for nearly there.
+        # A trial that takes longer than was predicted is taken to be nearly there.
         seconds = max(seconds - done, 0.05 * seconds)
         self._busy += seconds
         trained, run.epoch = until - run.epoch, until
@@ -274,7 +276,8 @@ class _Simulation:
         return str(self._entered - 1)
 
     def _rank(self, passed: int, share: float) -> float:
-        """The rank among all trials, 1 the best, of one of those that passed so many rungs."""
+        """The rank among all trials, where 1 is the best, of a trial that passed so many rungs and
+        is at `share` of those that did."""
         survive: float = self._ahead.reduction_factor**-passed
         return 1.0 - (1.0 - share) * survive
 

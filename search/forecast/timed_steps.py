@@ -46,8 +46,8 @@ from model import (
 )
 from spaces import Config, StudyFile
 
-_NICENESS = 15  # what Ray gives its workers; where others want the cores, it tells
-_SECONDS = 4.0  # of updates of one configuration in one process
+_NICENESS = 15  # as Ray gives its workers; it matters where others want the cores
+_SECONDS = 4.0  # for the updates of one configuration in one process
 _UPDATES = (1, 2, 4, 8, 16, 32)  # the trial is timed between these; what is before 2 warms it up
 _WARM = 2
 _TOKENS = 2048  # that an evaluation encodes at once, be there as many or not
@@ -60,13 +60,13 @@ class Timed:
 
     update: float
     evaluation: float
-    """On the whole dev sets."""
+    """Seconds of one evaluation on the whole dev sets."""
     save: float
-    """Both checkpoints."""
+    """Seconds to save both checkpoints."""
     start: float
-    """From the beginning of a trial to its first update."""
+    """Seconds from the beginning of a trial to its first update."""
     embedding: float
-    """All sequences, once; 0 where the encoder is trained."""
+    """Seconds to embed all sequences once; 0 where the encoder is trained."""
 
 
 def time_config(
@@ -90,8 +90,8 @@ def time_config(
 
 @dataclass(frozen=True)
 class _Part:
-    """Between two reports of a trial: updates done before its end, those since the last report,
-    and the seconds of these and of the evaluation."""
+    """What happened between two reports of a trial: the updates done until its end, those since the
+    last report, and the seconds of these and of the evaluation."""
 
     updates: int
     number: int
@@ -108,8 +108,8 @@ def _train(
     scratch: Path,
     updates: Sequence[int] = _UPDATES,
 ) -> tuple[list[_Part], float, float]:
-    """Train some updates: their parts, but for those that warm up, the seconds before the first,
-    and those of a save."""
+    """Train some updates. The result has the parts between reports, without those that warm up, the
+    seconds before the first update, and the seconds of a save."""
     config = _mixed(config)
     sampling = Sampling.of(config, ALL_TASKS, few)
     per_epoch, examples = sampling.updates_per_epoch, sampling.examples_per_epoch
@@ -151,8 +151,9 @@ def _train(
 
 
 def _mixed(config: Config) -> Config:
-    """One whose first updates are like all: where tasks follow one another, they are drawn as
-    often; and the rates do not matter, but a loss that diverges would."""
+    """The configuration with first updates that are like all others. Tasks that would follow one
+    another are drawn at random instead, as often; learning rates are small, for they cost no time,
+    but a loss that diverges would end the timing."""
     slow = config.replace(encoder_learning_rate=1e-6, head_learning_rate=1e-5)
     return slow.replace(sampling="proportional") if config.sampling == "sequential" else slow
 
@@ -196,7 +197,7 @@ def _chunks(config: Config, corpus: Corpus, split: str) -> int:
 
 
 def _tokens(config: Config, corpus: Corpus, split: str) -> int:
-    """Of the different sequences of a split."""
+    """How many tokens the different sequences of a split have together."""
     sequences = Sequences.of(config, corpus)
     numbers = [sequences.numbers(s[split]) for s in corpus.splits.values() if split in s]
     if not numbers:

@@ -43,8 +43,8 @@ main()
 
 @dataclass(frozen=True)
 class Timings:
-    """`timed[i]` has what each process found of configuration i. `ready` seconds passed until a
-    process had its libraries and data."""
+    """What was measured: `timed[i]` has what each process found of configuration i, and `ready` is
+    how many seconds passed until a process had its libraries and data."""
 
     timed: Sequence[Sequence[Timed]]
     ready: float
@@ -132,7 +132,8 @@ def _device(number: int) -> str:
 
 
 class _Process:
-    """One process that times, and ends with the block that it is used in, whatever happens."""
+    """A process that times steps. Used as a context manager, it ends with the block, whatever
+    happens."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed with the block
@@ -148,7 +149,7 @@ class _Process:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.kill()  # It has said all that it had to say.
+        self._process.kill()  # All that it had to say has been read.
         with self._process, self._errors:
             pass
 

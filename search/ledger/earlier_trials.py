@@ -209,7 +209,7 @@ def _why_not_by_content(there: Setting, here: Setting) -> str | None:
 
 
 def _why_no_trial(record: Record, there: Space, here: Space) -> str | None:
-    """The same of one trial."""
+    """Why a trial of an earlier study does not fit, in words; None where it does."""
     if record.state not in _STATES:
         return record.state
     if not record.scores:

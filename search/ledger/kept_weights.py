@@ -1,4 +1,4 @@
-"""Which trials keep their weights."""
+"""Keeps the weights of a study's best trials, and removes those of the others."""
 
 from __future__ import annotations
 

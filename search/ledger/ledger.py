@@ -115,8 +115,8 @@ class Ledger:
         return self._new() if promoted is None else self._promote(promoted)
 
     def close(self) -> list[Record]:
-        """Where `next` gives None and nothing runs, the paused trials will not go on any more:
-        they count as stopped from here."""
+        """Count the paused trials as stopped. It is called where `next` gives None and nothing
+        runs, so that they will not go on any more."""
         return [self._end(self.records[trial], TrialState.PRUNED) for trial in self._paused()]
 
     def _paused(self) -> dict[str, float]:
@@ -152,8 +152,9 @@ class Ledger:
         return trial.record
 
     def _left_alone(self, paused: dict[str, float]) -> str | None:
-        """A few trials leave the upper rungs with too few values to promote any. Where nothing
-        else is left to do and none has completed, the one that got furthest goes on to the end."""
+        """The trial that goes on to the end because nothing else is left to do and none has
+        completed: the paused one that got furthest. With so few trials the upper rungs have too few
+        values to promote any. None where something else is left to do."""
         if len(self._open) > len(paused) or self.tally.counts["completed"]:
             return None
         return self.rungs.leader(paused)
@@ -187,7 +188,8 @@ class Ledger:
         return not known.is_decided
 
     def _is_to_pause(self, record: Record) -> bool:
-        """At each rung, but where the worker that gets free would go on with this same trial."""
+        """Whether a trial is to pause here: it does at each rung, but where the worker that gets
+        free would go on with this same trial."""
         if not self._pauses or record.epoch not in self.rungs.levels or self._is_complete(record):
             return False
         paused = {**self._paused(), record.id: record.epoch}
@@ -230,7 +232,8 @@ class Ledger:
         return has_stalled(whole, patience)
 
     def ending(self) -> Ending | None:
-        """The budget that is used up."""
+        """The budget that is used up, with what was used; None while every budget allows a new
+        trial."""
         return used_up(self.study, self.tally, self.meter.spent)
 
     def _out_of_budget(self) -> bool:
@@ -286,6 +289,7 @@ class Ledger:
 
 
 def _turn(trial: FrozenTrial) -> tuple[float, float]:
-    """Orders trials as they were last handed out: a promoted one before the next new one."""
+    """A key that sorts trials in the order in which they were last handed out: a promoted one
+    before the next new one."""
     started, promotions = trial.user_attrs.get(_PROMOTED, (trial.number, math.inf))
     return started, promotions

@@ -24,7 +24,8 @@ class Spent:
 
 
 def read_spent(file: Path) -> Spent:
-    """What is written there; nothing where there is no such file or it cannot be understood."""
+    """What `file` says was spent; nothing where there is no such file or it cannot be
+    understood."""
     try:
         found = Spent(**json.loads(file.read_text(encoding="utf-8")))
         if not all(isinstance(v, int | float) and 0 <= v < math.inf for v in astuple(found)):
@@ -38,7 +39,7 @@ def read_spent(file: Path) -> Spent:
 
 
 class Meter:
-    """Goes on from what `file` holds, from when it is made.
+    """Counts the time and the cost of a search, on top of what `file` holds of earlier ones.
 
     `price` is what a node costs an hour. Every node of the cluster that is alive counts, whether
     or not it runs a trial of this study.
@@ -52,7 +53,7 @@ class Meter:
 
     @property
     def spent(self) -> Spent:
-        """All until now."""
+        """The time and the cost of all searches of the study until now."""
         seconds = time.monotonic() - self._counted
         cost = self._price * self._nodes * seconds / 3600
         return Spent(self._counted_spent.seconds + seconds, self._counted_spent.cost + cost)
@@ -65,7 +66,8 @@ class Meter:
             self._nodes = count_nodes()
 
     def write(self) -> None:
-        """Write it down, beside and renamed; where that fails now, it will do the next time."""
+        """Write what was spent into the file, whole or not at all. A failure is logged only, for
+        the next call writes everything."""
         now = time.monotonic()
         spent = self._counted_spent = self.spent
         self._written = self._counted = now

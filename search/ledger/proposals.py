@@ -21,8 +21,8 @@ from search.sampler.samplers import make_sampler
 from search.trials.distributions import Ask, draw, encode, suggest
 from spaces import REPORT, Space, StudyFile, Value, toml_text
 
-_ATTEMPTS = 8  # of the sampler, to propose something new
-_DRAWS = 1000  # at random after that, before what is left is listed
+_ATTEMPTS = 8  # attempts of the sampler to propose something new
+_DRAWS = 1000  # random draws after that, before what is left is listed
 
 
 class Proposals:
@@ -69,16 +69,17 @@ class Proposals:
         return self._new(trial, sampler)
 
     def had(self, values: Mapping[str, Value]) -> None:
-        """A trial has these values, so that no other one is to."""
+        """Take note that a trial has these values, so that no other one gets them."""
         self._had.add(_text(values))
 
     def sampler(self, number: int) -> BaseSampler:
-        """The one for the trial of this number."""
+        """The sampler that proposes the configuration of the trial with this number."""
         seed = self._study.search.seed * 1_000_003 + number
         return self._make_sampler(seed % 2**32)
 
     def _new(self, trial: optuna.Trial, sampler: BaseSampler) -> dict[str, Value]:
-        """Values that no trial had yet: the sampler's, or where it insists, any; stored."""
+        """Values that no trial had yet, stored in the trial: the sampler's, or random ones where
+        the sampler keeps proposing what trials had."""
         space = self._study.space
         for _ in range(_ATTEMPTS):
             draft = _Draft(space, partial(self._propose, trial, sampler))
@@ -103,7 +104,7 @@ class Proposals:
         return sampler.sample_independent(self._optuna, frozen, name, distribution)
 
     def _any(self, trial: optuna.Trial) -> _Draft:
-        """At random among what no trial had; where that is nothing, at random."""
+        """A random point that no trial had; where every point was had, any random one."""
         space = self._study.space
         chance = RandomSampler(seed=self._study.search.seed * 1_000_003 + trial.number)
         frozen = self._journal.get_trial(trial._trial_id)

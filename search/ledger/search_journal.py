@@ -45,7 +45,7 @@ class SearchJournal(JournalStorage):
         self._ranked: list[tuple[_Standing, int]] = []  # ascending, with the number
         self._latest: list[int] = []  # numbers, ascending
         self._ended: dict[int, FrozenTrial] = {}  # by number
-        self._shown: list[FrozenTrial] | None = None  # of those; None where it has to be found out
+        self._shown: list[FrozenTrial] | None = None  # what samplers see; None where not known yet
         self._open: dict[int, None] = {}  # ids of trials that wait or run, in order
         self._waiting: set[int] = set()  # ids
         for trial in self.all_trials():
@@ -69,7 +69,7 @@ class SearchJournal(JournalStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """What a sampler is to see, by number."""
+        """The trials that a sampler is to see, by number."""
         if states == (TrialState.WAITING,) and not self._waiting:
             return []  # which is asked for with every new trial
         if self._shown is None:
@@ -131,8 +131,8 @@ _Standing = tuple[bool, int, float]
 
 
 def _standing(trial: FrozenTrial) -> _Standing:
-    """What TPE ranks by, the best highest: completed ones by value, then the others by how far
-    they got and the value there."""
+    """A key that sorts trials as TPE ranks them, the best last: completed ones by value, and below
+    them the others by how far they got and the value there."""
     step = trial.last_step
     if trial.state == TrialState.COMPLETE:
         return (True, 0, trial.value or 0.0)

@@ -1,4 +1,4 @@
-"""Where things lie in the report's two charts: learning curves and level means."""
+"""Computes where things lie in the report's two charts: learning curves and level means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Curve:
-    """One trial's scores by epoch."""
+    """The line of one trial's scores by epoch."""
 
     id: str
     kind: str
@@ -132,7 +132,7 @@ def nice_ticks(values: Iterable[float], most: int = 5) -> list[float]:
 
 
 def tick_label(value: float, ticks: Sequence[float]) -> str:
-    """With as many decimals as the step between the ticks needs."""
+    """The label of a tick, with as many decimals as the step between the ticks needs."""
     decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
     return f"{value:.{decimals}f}"
 

@@ -24,7 +24,8 @@ def csv_text(rows: Sequence[Sequence[object]]) -> str:
 
 
 def _csv_cell(value: object) -> object:
-    """Numbers in full precision, booleans and lists as TOML has them, nothing for None."""
+    """The text of one cell: numbers in full precision, booleans and lists as TOML has them, nothing
+    for None."""
     if isinstance(value, bool):
         return toml_text(value)
     return list(value) if isinstance(value, tuple) else value
@@ -65,7 +66,8 @@ def epoch_rows(measured: Measured) -> list[list[object]]:
 
 
 def effect_rows(effects: Iterable[FactorEffect]) -> list[list[object]]:
-    """A row a level (its mean), and a row a difference (`level` minus `against`)."""
+    """The rows of `effects.csv`: one for each level (its mean) and one for each difference (`level`
+    minus `against`)."""
     rows: list[list[object]] = [[*_EFFECTS_HEAD]]
     for effect in effects:
         trend = effect.trend

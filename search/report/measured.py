@@ -35,7 +35,8 @@ class Measured:
         return next((row for row in rows if row["epoch"] == record.epoch), {})
 
     def seconds(self, record: Record) -> float | None:
-        """Training and evaluation of all its epochs, without what lay between them."""
+        """How many seconds the record's trial trained and evaluated, without what lay between its
+        epochs."""
         rows = self.epochs[record.id]
         return sum(row.get("seconds", 0.0) for row in rows) if rows else None
 

@@ -101,7 +101,8 @@ def _counts(records: Sequence[Record]) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class _Spending:
-    """Epochs trained, against those had no trial been stopped by the scheduler."""
+    """How many epochs were trained, beside how many it had been if the scheduler had stopped no
+    trial."""
 
     epochs: float
     unstopped: float

@@ -181,12 +181,13 @@ def best_lines(records: Sequence[Record], space: Space) -> list[str]:
 
 
 def columns(space: Space) -> list[str]:
-    """One column a free factor, of a simplex one a component: `name.component`."""
+    """The names of the columns: one for each free factor, and for a simplex one for each component,
+    `name.component`."""
     return [column for name in space.free for column in _components(name, space)]
 
 
 def cells(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
-    """The values by column; an inactive factor has none."""
+    """A trial's values by column; an inactive factor has none."""
     found: dict[str, Value] = {}
     for name, value in values.items():
         names = _components(name, space)

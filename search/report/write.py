@@ -37,7 +37,7 @@ def write_report(folder: StudyFolder) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Under another name first, so that no reader sees half a file."""
+    """Write a file under another name first and rename it, so that no reader sees half a file."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="utf-8", newline="")
     unfinished.replace(path)

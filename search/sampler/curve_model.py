@@ -71,8 +71,8 @@ class Hyperparameters(NamedTuple):
 
 
 def fitted(seen: Observations, groups: np.ndarray) -> Hyperparameters:
-    """Those that suit the observations best. `groups` (features,) has each feature's factor, from
-    0; its features share a length scale."""
+    """The hyperparameters that suit the observations best. `groups` (features,) has the number of
+    each feature's factor, from 0; the features of a factor share a length scale."""
     prior = _prior(int(groups.max()) + 1)
     reach = 4 * prior.deviation
     found = minimize(
@@ -111,7 +111,8 @@ class CurveModel:
         return self._expected(cross), self._deviation * deviation
 
     def covariance(self, features: np.ndarray) -> np.ndarray:
-        """Of these configurations' scores at the full budget, (m, m), likewise."""
+        """The covariance (m, m) of configurations' scores at the full budget, without what a single
+        run adds."""
         given, scaled = self._given, features / self._scales
         near, _ = _matern(_distances(scaled, scaled))
         half = self._half(self._cross(scaled))
@@ -212,13 +213,14 @@ class _Posterior:
 
 
 def _standardised(scores: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Their mean, their standard deviation (1 where it is 0), and the scores without these."""
+    """The scores' mean, their standard deviation (1 where it is 0), and the scores without these
+    two."""
     mean, deviation = float(scores.mean()), float(scores.std()) or 1.0
     return mean, deviation, (scores - mean) / deviation
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean (rows of a, rows of b)."""
+    """The Euclidean distances between the rows of two matrices, (rows of a, rows of b)."""
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 

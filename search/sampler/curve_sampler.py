@@ -23,10 +23,10 @@ from search.trials.epochs import Clock
 from spaces import StudyFile
 
 _DESIGNED = 8  # measured trials before the model's first proposal
-_SPREAD = 200  # candidates of one of these
+_SPREAD = 200  # candidates for each of these trials
 _OF_A_TRIAL = 10  # scores that the model is told of each, at most
 _FITTED = 100  # observations that hyperparameters are fitted to, at most
-_PART = 0.7  # of the trials whose these are
+_PART = 0.7  # share of the trials whose observations these are
 _KNOWN = 1000  # observations that the model knows of, at most
 _PENDING = 250  # trials without a score, the latest, that proposals keep away from
 _DRAWN, _KEPT, _NEAR = 1000, 5, 20  # candidates at random; the best of them; those near each
@@ -39,8 +39,9 @@ _MADE, _LEFT, _GIVEN = "proposals", "proposals_left", "fixed_params"
 
 
 class CurveSampler(BaseSampler):
-    """Of many candidates the one with the greatest expected improvement at the full budget on the
-    best that the model knows of (Jones et al. 1998). The first ones fill the space evenly.
+    """Proposes, of many candidates, the one with the greatest expected improvement at the full
+    budget on the best that the model knows of (Jones et al. 1998). The first proposals fill the
+    space evenly.
 
     The model's hyperparameters are fitted to a part of the trials, another one at each proposal, so
     that no search stays with one wrong guess of which factors matter.
@@ -54,16 +55,17 @@ class CurveSampler(BaseSampler):
 
     def __init__(self, study: StudyFile) -> None:
         self._features = Features(study.space)
-        self._threads = ThreadpoolController()  # on small matrices they only wait for each other
+        self._threads = ThreadpoolController()  # threads only wait for each other on small matrices
         self._factor = study.search.reduction_factor
         self._steps = Clock.meeting(study.search.grace_epochs).step(study.epochs)
-        self._rows: dict[int, np.ndarray] = {}  # of trials that have ended, by number
+        self._rows: dict[int, np.ndarray] = {}  # the rows of trials that have ended, by number
         self._advance: deque[np.ndarray] = deque()
         self._asked = -1  # the trial that asked last, by number
         self._refused: tuple[int, list[np.ndarray]] = -1, []  # a trial's earlier proposals
 
     def seeded(self, seed: int) -> CurveSampler:
-        """Itself, drawing what a new one with this seed draws."""
+        """This sampler, which now draws what a new one with this seed would draw; proposals that
+        were made in advance are handed out first."""
         self._random = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         return self
@@ -169,7 +171,7 @@ class CurveSampler(BaseSampler):
         )
 
     def _part(self, seen: Observations) -> Observations:
-        """What is seen of a random part of the trials."""
+        """The observations of a random part of the trials."""
         runs = np.unique(seen.runs)
         some = self._random.choice(runs, math.ceil(_PART * len(runs)), replace=False)
         return seen[np.isin(seen.runs, some)]
@@ -185,7 +187,8 @@ class CurveSampler(BaseSampler):
         return Observations(self._features.features(rows), times, runs, scores)
 
     def _time(self, trial: FrozenTrial, step: int) -> float:
-        """In rungs. A trial that ended itself has come to what it would come to."""
+        """A step's time in rungs, as the model counts it. The last step of a completed trial is at
+        the full budget, also where the trial ended itself: it has come to what it would come to."""
         if trial.state == TrialState.COMPLETE and step == trial.last_step:
             return FULL_BUDGET
         return math.log(step / self._steps, self._factor)
@@ -199,7 +202,7 @@ class CurveSampler(BaseSampler):
         return row
 
     def _best(self, model: CurveModel, tried: np.ndarray, count: int) -> list[np.ndarray]:
-        """So many rows, the first one the best of all candidates."""
+        """The rows of so many proposals, the first of which is the best of all candidates."""
         told = self._features.features(tried)
         known, had = model.mean(told), {*_keys(told)}
         rows = self._features.drawn(_DRAWN, self._random)
@@ -234,7 +237,7 @@ def _left(study: optuna.Study, number: int) -> deque[np.ndarray]:
 
 
 def _in_turn(model: CurveModel, known: float, features: np.ndarray, count: int) -> list[int]:
-    """Configurations' numbers, each chosen as if those before it ran."""
+    """The numbers of the chosen configurations, each chosen as if those before it ran."""
     mean = model.mean(features)
     covariance = model.covariance(features)
     chosen: list[int] = []
@@ -258,7 +261,8 @@ def _gains(model: CurveModel, known: float, features: np.ndarray, had: set[bytes
 
 
 def _keys(features: np.ndarray) -> list[bytes]:
-    """Of configurations, the same for the same ones: many rows are at one corner of a simplex."""
+    """Keys of configurations, equal where the configurations are equal though their rows differ:
+    many rows are at one corner of a simplex."""
     return [row.tobytes() for row in features]
 
 
@@ -282,10 +286,10 @@ def _thinned(scores: Mapping[int, float]) -> list[tuple[int, float]]:
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
-    """So many of `count` rows at most, evenly over all of them."""
+    """The numbers of at most so many of `count` rows, spread evenly over all of them."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def _highest(values: np.ndarray, count: int) -> np.ndarray:
-    """Where the highest ones are, the highest first."""
+    """The places of the highest values, the highest first."""
     return np.argsort(-values, kind="stable")[:count]

@@ -70,7 +70,7 @@ class Features:
         )
 
     def point(self, row: np.ndarray) -> dict[str, Value]:
-        """The active parameters' values."""
+        """The values of a row's active parameters, as Optuna has them."""
         return {
             name: _value(distribution, number)
             for (name, distribution), number in zip(
@@ -80,7 +80,9 @@ class Features:
         }
 
     def drawn(self, count: int, random: np.random.Generator) -> np.ndarray:
-        """float64 (count, parameters): each parameter uniform over its domain, as it is sampled."""
+        """float64 (count, parameters): each parameter uniform over its domain, on a log scale where
+        it has one. The two ends of an integer interval come half as often as each integer between
+        them."""
         return self.at(random.random((count, len(self._sizes))))
 
     def at(self, places: np.ndarray) -> np.ndarray:
@@ -156,7 +158,7 @@ class Features:
         return (scaled - low) / (high - low) if high > low else 0.5
 
     def _without_inactive(self, rows: np.ndarray) -> np.ndarray:
-        """NaN for what is not active given the rest."""
+        """The rows, with NaN for each parameter that is not active given the others."""
         active: dict[str, np.ndarray] = {}
         mask = np.empty(rows.shape, dtype=bool)
         for name, columns in self._columns.items():
@@ -188,7 +190,8 @@ class Features:
 
 
 def _weights(domain: Simplex, places: np.ndarray) -> np.ndarray:
-    """float64 (rows, weights); the centre where it is not active."""
+    """float64 (rows, weights): the weights of a simplex, scaled so that two corners are a distance
+    of 1 apart; its centre where the factor is not active."""
     weights = [
         domain.centre if math.isnan(row[0]) else domain.weights(tuple(row))
         for row in places.tolist()
@@ -197,7 +200,7 @@ def _weights(domain: Simplex, places: np.ndarray) -> np.ndarray:
 
 
 def _options(distribution: BaseDistribution) -> int:
-    """How many there are; none of a number."""
+    """How many options a parameter has; none where it is a number."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     return 0

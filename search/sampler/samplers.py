@@ -1,4 +1,5 @@
-"""Who proposes configurations, as a study of one process asks them: Optuna's samplers, and ours."""
+"""Makes the sampler that a study file names: Optuna's random sampler, its TPE made faster, or
+ours."""
 
 from __future__ import annotations
 
@@ -22,8 +23,10 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def make_sampler(study: StudyFile) -> Callable[[int], BaseSampler]:
-    """Gives the sampler of a trial from the trial's own seed: as if made anew for each, so that it
-    draws the same whether or not the search was interrupted before it."""
+    """A function from a trial's own seed to the sampler that proposes its configuration. The
+    sampler draws what one made anew with this seed would draw, so that a search that was
+    interrupted goes on as it would have, except for proposals that `CurveSampler` had made in
+    advance."""
     if study.sampler == "gp":
         return CurveSampler(study).seeded
     if study.sampler == "tpe":
@@ -39,15 +42,15 @@ def parzen_estimators() -> ParzenEstimators:
 
 
 class ParzenEstimators(TPESampler):
-    """Optuna's TPE. It proposes what that does, and makes use of that an ended trial of one study
-    does not change."""
+    """Optuna's TPE, with the same proposals in less time: the parameters of a trial that has ended
+    are turned into numbers once, because they do not change any more."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._known: dict[int, dict[str, float]] = {}  # ended trials' parameters as numbers
 
     def seeded(self, seed: int) -> ParzenEstimators:
-        """Itself, drawing what a new one with this seed draws."""
+        """This sampler, which now draws what a new one with this seed would draw."""
         self._rng = LazyRandomState(seed)
         self._random_sampler = RandomSampler(seed=seed)
         return self
@@ -103,7 +106,8 @@ class ParzenEstimators(TPESampler):
 
 @contextmanager
 def _experimental() -> Iterator[None]:
-    """Without Optuna's warning that something may change: its version is pinned."""
+    """Silence Optuna's warning that something may change inside the block: its version is
+    pinned."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

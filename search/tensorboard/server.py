@@ -64,7 +64,7 @@ def compare(
 
 
 def _trials(folder: Path) -> Path:
-    """A study's `trials/`."""
+    """The folder `trials/` of a study. Raises UserError where it holds no trials."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name a study's folder.")
     if next(folder.glob(f"trials/*/{EVENT_FILES}"), None) is None:
@@ -97,7 +97,8 @@ def _launch(folder: Path, port: int | None) -> str:
     """Start the server in a daemon thread; its address."""
     if port is not None and not 0 <= port <= 65535:
         raise UserError(f"A port is a number from 0 to 65535, but got {port}.")
-    # Here, not above: half a second, and a DeprecationWarning, that only this verb should pay.
+    # Imported here because it takes half a second and warns of a deprecation: only this verb
+    # should.
     from tensorboard import default, program
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)

@@ -16,7 +16,7 @@ def epoch_text(epoch: float) -> str:
 
 
 def score_text(score: float | None) -> str:
-    """With three decimals, as the report's table has them; empty for none."""
+    """A score with three decimals, as the report's table has them; empty where there is none."""
     return "" if score is None else f"{score:.3f}"
 
 
@@ -28,7 +28,7 @@ def value_text(value: Value) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "0.45 s", "45 s", "12 min" or "3.4 h"."""
+    """A number of seconds as people write it: "0.45 s", "45 s", "12 min" or "3.4 h"."""
     if 0 < seconds < 1:
         return f"{seconds:.2g} s"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""Between the declared domains and Optuna's distributions: parameters of a trial, and back."""
+"""Translates between values from the declared domains and the parameters of Optuna's trials."""
 
 from __future__ import annotations
 

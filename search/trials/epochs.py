@@ -21,7 +21,7 @@ class Clock:
         return cls(Fraction(epoch).limit_denominator(_MOST_STEPS).denominator)
 
     def step(self, epoch: float) -> int:
-        """The step nearest to an epoch."""
+        """The whole step that is nearest to an epoch."""
         return round(epoch * self.steps_per_epoch)
 
     def epoch(self, step: int) -> float:

@@ -102,7 +102,7 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def study_name(storage: JournalStorage) -> str | None:
-    """The one study of a journal, None where it holds none yet."""
+    """The name of the one study in a journal; None where it holds none yet."""
     names = optuna.get_all_study_names(storage)
     return names[0] if names else None
 

@@ -29,7 +29,7 @@ class Record:
     scores: dict[float, float] = field(default_factory=dict)
     failure: str | None = None
     started: float | None = None
-    """Seconds since 1970."""
+    """When the trial started, in seconds since 1970."""
     ended: float | None = None
 
     @property

@@ -31,7 +31,7 @@ class Tally:
         self._best: Record | None = None
         self.maxima: list[tuple[float, float]] = []
         self.ended_epochs = 0.0
-        """Trained by the trials that have ended."""
+        """How many epochs the trials that have ended have trained."""
         self._scored: defaultdict[float, list[Place]] = defaultdict(list)  # by those that ended
         for record in sorted(records, key=_when_ended):
             self.add(record)
@@ -65,7 +65,7 @@ class Tally:
 
     @property
     def epochs(self) -> float:
-        """All that were trained."""
+        """How many epochs all trials together have trained."""
         return self.ended_epochs + sum(record.epoch for record in self.open.values())
 
     def reached(self, epoch: float) -> list[Place]:

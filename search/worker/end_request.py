@@ -14,15 +14,16 @@ _SECONDS_BETWEEN_SIGNS = 1.0
 
 class EndRequest:
     """The driver's word to the workers of all nodes: a file in the study's folder that is empty
-    until they shall end. It is always there, since a shared disk may take a minute to show that a
-    file is new, but shows at once what is in one."""
+    until they shall end. It is there as long as a search runs, since a shared disk may take a
+    minute to show that a file is new, but shows at once what is in one."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     @contextmanager
     def possible(self) -> Iterator[None]:
-        """While a search runs."""
+        """Keep the request's file in the study's folder while a search runs: it is empty at first,
+        and removed in the end."""
         self._file.write_bytes(b"")
         try:
             yield

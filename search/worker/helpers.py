@@ -62,7 +62,7 @@ def _launch(rank: int, processes: int, address: str, port: int) -> Launch:
 
 
 class _Helper:
-    """One more process of a trial."""
+    """The Ray actor of one more process of a trial."""
 
     def __init__(self, launch: Launch) -> None:
         settle(os.environ, None)

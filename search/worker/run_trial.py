@@ -83,7 +83,8 @@ def run_trial(given: Mapping[str, Any], shared: ray.ObjectRef[Shared]) -> None:
 def _run(
     given: Mapping[str, Any], shared: ray.ObjectRef[Shared], common: Shared, folder: TrialFolder
 ) -> str | None:
-    """Train to the end, or until asked to end; why the trial failed, None where it did not."""
+    """Train to the end, or until asked to end. The result says why the trial failed, and is None
+    where it did not."""
     config = common.study.space.config(given["values"])
     if lost := folder.mend():
         logging.warning("%s", lost)
@@ -123,7 +124,7 @@ def _why(error: Exception) -> str:
 
 
 def train_along(given: Mapping[str, Any], shared: Sequence[ray.ObjectRef[Shared]]) -> None:
-    """A helper's part of a trial of several processes."""
+    """Train a helper's part of a trial of several processes."""
     common = ray.get(shared[0])
     with logging_into(common.folder.trial(given["id"])):
 
@@ -161,7 +162,8 @@ def _train(given: Mapping[str, Any], common: Shared, report: Report, asked_to_en
 
 
 class _Reporter:
-    """At each report: checkpoint, metrics, TensorBoard, log, and last the report to Tune.
+    """Writes, at each report, the checkpoint, the metrics, the TensorBoard events and the log, and
+    last reports to Tune.
 
     To stop a trial, Tune ends its thread inside its report.
     """
@@ -195,7 +197,8 @@ class _Reporter:
 
 
 def _raise_if_died(running: Sequence[Any]) -> None:
-    """Tune starts a trial anew whose worker died; so it shall where a helper of it did."""
+    """Raise if a helper has died: Tune then starts the trial anew, as it does where the trial's
+    worker died."""
     ended, _ = (
         ray.wait(list(running), num_returns=len(running), timeout=10) if running else ([], [])
     )
