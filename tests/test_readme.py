@@ -50,3 +50,22 @@ def test_its_study_file_is_one(tmp_path: Path) -> None:
         "encoder_learning_rate",
     ]
     assert study.encoder.name == "bert-base-uncased"
+
+
+def test_the_tree_has_a_clause_for_each_folder_of_two_levels() -> None:
+    """A room that is new, gone or renamed is told here, before a newcomer misses it."""
+    (tree,) = re.findall(r"## What is where.*?```\n(.*?)```", README, flags=re.DOTALL)
+    shown: set[str] = set()
+    above = ""
+    for indent, name, clause in re.findall(r"^( *)(\w+)/ +(\S.*)$", tree, flags=re.MULTILINE):
+        assert clause
+        above = above if indent else name
+        shown.add(f"{above}/{name}" if indent else name)
+    rooms = {
+        file.relative_to(ROOT).parent.as_posix()
+        for folder in ("search", "model", "spaces", "cluster", "benchmarks")
+        for file in (ROOT / folder).rglob("*.*")
+        if "__pycache__" not in file.parts and len(file.relative_to(ROOT).parts) <= 3
+    }
+    assert rooms <= shown
+    assert all((ROOT / folder).is_dir() for folder in shown)
