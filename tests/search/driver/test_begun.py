@@ -77,9 +77,9 @@ def searches(
         yield
 
     found = Searches(StudyFolder(tmp_path / "study"), tiny_study)
-    monkeypatch.setattr(running, "_cluster", no_cluster)
+    monkeypatch.setattr(running, "ray_cluster", no_cluster)
     monkeypatch.setattr(running, "_drive", found.search)
-    monkeypatch.setattr(running, "_claim", lambda resources: Claim.of(resources, False))
+    monkeypatch.setattr(running, "placeable_claim", lambda resources: Claim.of(resources, False))
     monkeypatch.setattr(running, "precision_on_cluster", found.choose)
     yield found
     logging.getLogger("ablatune").propagate = True

@@ -91,7 +91,7 @@ def test_where_none_does_it_is_one_sentence(short: Path, monkeypatch: pytest.Mon
 
 HOLDS = """
 import sys, time
-from search import ray_folder as module
+from search.driver import ray_folder as module
 module.USUAL = (sys.argv[1],)
 with module.ray_folder() as folder:
     print(folder, flush=True)

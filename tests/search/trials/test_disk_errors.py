@@ -13,6 +13,7 @@ import pytest
 from search.trials.disk_errors import disk_sentence, is_of_disk
 from search.trials.study_folder import StudyFolder
 from search.worker import run_trial as ray_trial
+from search.worker import trial_log
 from search.worker.run_trial import DISK, Shared, run_trial
 
 
@@ -57,7 +58,7 @@ def test_a_log_that_may_not_be_written_ends_the_search_and_not_the_trial(
     shared = Shared(tiny_study(), folder, None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(ray_trial.ray, "get", lambda _reference: shared)
     monkeypatch.setattr(ray_trial.tune, "report", told.append)
-    monkeypatch.setattr(ray_trial, "LastingLog", refused)
+    monkeypatch.setattr(trial_log, "LastingLog", refused)
     run_trial({"id": "0000", "values": {}}, None)  # type: ignore[arg-type]
     log = str(folder.trial("0000").log)
     assert told == [{DISK: (errno.EACCES, os.strerror(errno.EACCES), log)}]
