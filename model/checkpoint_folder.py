@@ -15,6 +15,7 @@ _BESIDE = (TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "me
 # Of weights that are one file, or several with an index.
 _SAFETENSORS = (SAFETENSORS, f"{SAFETENSORS}.index.json", "model-*.safetensors")
 _PICKLES = (PICKLE, f"{PICKLE}.index.json", "pytorch_model-*.bin")
+_LONGEST = 200  # characters of a library's message that are passed on
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -49,7 +50,8 @@ def checkpoint_folder(name: str) -> Path:
         ) from error
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
     """The start of a library's message, to stand inside our sentence."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+    first = (lines[0] if lines else type(error).__name__).rstrip(".")
+    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]}..."

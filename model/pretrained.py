@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from model.checkpoint_folder import (
 )
 from model.encoder import Encoder, EncoderShape
 from model.encoder_config import check_config
+from model.library_failures import failures_told
 from model.packed_encoder import EncoderSize, PackedEncoder
 from model.transformers_encoder import (
     FAMILIES,
@@ -67,6 +69,10 @@ _LAYER_MODULES: dict[str, tuple[str, ...]] = {
     "feed_forward.norm": ("output.LayerNorm",),
 }
 """Our modules -> those of transformers' `BertModel`, whose rows follow one another in ours."""
+
+
+_UNKNOWN = ["\N{SNOWMAN} \N{GRINNING FACE} qzxj \N{CJK UNIFIED IDEOGRAPH-4E00} \x7f", "1", "?!"]
+"""What hardly any vocabulary has, of which a tokenizer must make something too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +137,8 @@ def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
         raise UserError(
             f"{folder} has no tokenizer: neither {TOKENIZER} nor {' nor '.join(VOCABULARIES)}."
         )
-    try:
+    with failures_told(lambda why: f"The tokenizer in {folder} cannot be read ({why})."):
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _convert(folder)
-    except Exception as error:  # The tokenizers library raises nothing more specific.
-        raise UserError(f"The tokenizer in {folder} cannot be read ({brief(error)}).") from error
     if tokenizer.get_vocab_size() > pretrained.shape.vocabulary:
         raise UserError(
             f"The tokenizer in {folder} knows {tokenizer.get_vocab_size()} tokens and the encoder "
@@ -142,7 +146,14 @@ def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
         )
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    special = tokenizer.encode("a sentence").special_tokens_mask
+    if (largest := max(tokenizer.get_vocab().values(), default=0)) >= pretrained.shape.vocabulary:
+        raise UserError(
+            f"The tokenizer in {folder} has a token number {largest}, and the encoder there knows "
+            f"{pretrained.shape.vocabulary} tokens, from 0; they must come from one checkpoint."
+        )
+    with failures_told(lambda why: f"The tokenizer in {folder} cannot be used ({why}).", True):
+        special = tokenizer.encode("a sentence").special_tokens_mask
+        tokenizer.encode_batch(_UNKNOWN)
     if special != [1, *[0] * (len(special) - 2), 1]:
         raise UserError(
             f"The tokenizer in {folder} does not put one token before a sentence and one after it, "
@@ -222,17 +233,14 @@ def _read_other(
     config: Mapping[str, Any], folder: Path
 ) -> tuple[EncoderSize, dict[str, FloatArray]]:
     weight_files(folder)  # What lacks there is told better than by transformers.
-    try:
-        shape, tensors = read_transformers(folder)
-    except MissingWeightsError as error:
-        raise UserError(
-            f"The checkpoint in {folder} has no weights {str(error)!r}; a "
-            f"{config['model_type']} encoder, as its {CONFIG} describes it, would."
-        ) from error
-    except UserError:
-        raise
-    except Exception as error:  # A damaged file fails in many ways.
-        raise UserError(f"The checkpoint in {folder} cannot be read ({brief(error)}).") from error
+    with failures_told(lambda why: f"The checkpoint in {folder} cannot be read ({why})."):
+        try:
+            shape, tensors = read_transformers(folder)
+        except MissingWeightsError as error:
+            raise UserError(
+                f"The checkpoint in {folder} has no weights {str(error)!r}; a "
+                f"{config['model_type']} encoder, as its {CONFIG} describes it, would."
+            ) from error
     return shape, {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
@@ -255,7 +263,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors under the names of transformers' `BertModel`."""
     tensors: dict[str, Tensor] = {}
     for file in weight_files(folder):
-        try:
+        with failures_told(partial(_weights_cannot_be_read, file)):
             if file.suffix == ".safetensors":
                 from safetensors.torch import load_file
 
@@ -263,9 +271,11 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
             else:
                 found = torch.load(file, map_location="cpu", weights_only=True)
             tensors |= {_modern(name): tensor for name, tensor in found.items()}
-        except Exception as error:  # A damaged file fails in many ways.
-            raise UserError(f"The weights in {file} cannot be read ({brief(error)}).") from error
     return tensors
+
+
+def _weights_cannot_be_read(file: Path, why: str) -> str:
+    return f"The weights in {file} cannot be read ({why})."
 
 
 def _modern(name: str) -> str:

@@ -22,6 +22,8 @@ MOST_SKIPPED = 0.01
 LONGEST = 131_072
 """The most characters that a sentence may have; what is longer is no sentence."""
 
+_MOST_LISTED = 20  # names of columns
+
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 _MARKS = {
@@ -197,7 +199,8 @@ def _header(file: Path, table: TableRows, form: Format) -> Cells:
         if header.count(column) > 1:
             raise UserError(f"{file} has the column {column!r} more than once.")
         if column not in header:
-            raise UserError(f"{file} has no column {column!r}; its header line has {header}.")
+            found = _listed(header)
+            raise UserError(f"{file} has no column {column!r}; its header line has {found}.")
     return header
 
 
@@ -283,6 +286,12 @@ def _label(cell: str, form: Format) -> float | str:
     if form.whole and not value.is_integer():
         return f"{form.label} is no whole number: {_short(cell)}"
     return form.to_label(value)
+
+
+def _listed(header: Cells) -> str:
+    """The names of a header line, which may be any line of any file."""
+    more = f" and {len(header) - _MOST_LISTED} more" if len(header) > _MOST_LISTED else ""
+    return f"{[_short(name) for name in header[:_MOST_LISTED]]}{more}"
 
 
 def _short(cell: str) -> str:

@@ -159,6 +159,11 @@ def test_one_row_in_a_hundred_may_be_skipped_but_no_more(write: Write) -> None:
         (" \n", "is empty"),
         (SST, "has a header line but no rows"),
         ("\tid\ttext\tsentiment\n0\ta\tb\t1\n", "has no column 'sentence'; its header line has"),
+        (
+            "x" * 5000 + "\tb\n",
+            rf"no column 'sentence'; its header line has \['{'x' * 40}\.\.\.', 'b'\]\.$",
+        ),
+        ("\t".join("abcdefghijklmnopqrstuvwxyz"), r"'s', 't'\] and 6 more\.$"),
         (SST.encode() + b"0\ta\tCaf\xe9\t1\n", "is not UTF-8: line 2, byte offset 30"),
         (
             b"\xef\xbb\xbf" + SST.encode() + b"0\ta\tCaf\xe9\t1\n",
