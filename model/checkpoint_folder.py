@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model.library_failures import brief
 from spaces import MINILM, UserError
 
 CONFIG, SAFETENSORS, PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
@@ -15,7 +16,6 @@ _BESIDE = (TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "me
 # Of weights that are one file, or several with an index.
 _SAFETENSORS = (SAFETENSORS, f"{SAFETENSORS}.index.json", "model-*.safetensors")
 _PICKLES = (PICKLE, f"{PICKLE}.index.json", "pytorch_model-*.bin")
-_LONGEST = 200  # characters of a library's message that are passed on
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -28,8 +28,13 @@ def checkpoint_folder(name: str) -> Path:
 
         return Path(get_model_path())
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
+    try:
+        if folder.is_dir():
+            return folder.resolve()
+    except OSError as error:
+        raise UserError(
+            f"There is no encoder {brief(name)} ({error.strerror}); {MINILM!r} is always available."
+        ) from None
     from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
     from huggingface_hub.errors import HFValidationError
 
@@ -41,17 +46,10 @@ def checkpoint_folder(name: str) -> Path:
         return found
     except HFValidationError as error:
         raise UserError(
-            f"There is no encoder folder {name}; name one with a checkpoint, or {MINILM!r}."
+            f"There is no encoder folder {brief(name)}; name one with a checkpoint, or {MINILM!r}."
         ) from error
     except (OSError, ValueError) as error:  # What all of the hub's own errors are.
         raise UserError(
-            f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
-            f"({brief(error)}); {MINILM!r} is always available."
+            f"There is no folder {brief(name)}, and the Hugging Face hub gave no checkpoint of "
+            f"that name ({brief(error)}); {MINILM!r} is always available."
         ) from error
-
-
-def brief(error: BaseException) -> str:
-    """The start of a library's message, to stand inside our sentence."""
-    lines = str(error).strip().splitlines()
-    first = (lines[0] if lines else type(error).__name__).rstrip(".")
-    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]}..."

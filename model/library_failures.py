@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from model.checkpoint_folder import brief
 from spaces.errors import UserError
+
+_LONGEST = 200  # characters of a library's message that are passed on
 
 
 @contextmanager
@@ -34,6 +35,13 @@ def failures_told(tell: Callable[[str], str], hushed: bool = False) -> Iterator[
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UserError(tell(brief(error))) from error
+
+
+def brief(error: object) -> str:
+    """The start of a library's message, or of what comes from outside, for a sentence of ours."""
+    lines = str(error).strip().splitlines()
+    first = (lines[0] if lines else type(error).__name__).rstrip(".")
+    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]}..."
 
 
 @contextmanager

@@ -20,12 +20,11 @@ from model.checkpoint_folder import (
     SENTENCEPIECES,
     TOKENIZER,
     VOCABULARIES,
-    brief,
     checkpoint_folder,
 )
 from model.encoder import Encoder, EncoderShape
 from model.encoder_config import check_config
-from model.library_failures import failures_told
+from model.library_failures import brief, failures_told
 from model.packed_encoder import EncoderSize, PackedEncoder
 from model.transformers_encoder import (
     FAMILIES,
@@ -221,7 +220,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in ("bert", *FAMILIES):
         raise UserError(
-            f"{file} says model_type {kind!r}, but only these are read: bert, "
+            f"{file} says model_type {brief(repr(kind))}, but only these are read: bert, "
             f"{', '.join(FAMILIES)}."
         )
     found: dict[str, Any] = config

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.examples import Dataset, Example, SkippedRow
+from model.library_failures import brief
 from model.table_rows import Cells, TableRows
 from spaces.errors import UserError
 
@@ -141,7 +142,11 @@ def read_folder(folder: Path, with_extra: bool = False) -> Dataset:
 
 def data_files(folder: Path, with_extra: bool = False) -> list[Path]:
     """What `read_folder` reads. Raises UserError where the folder lacks one."""
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise UserError(f"data.path: {brief(folder)} cannot be read: {error.strerror}.") from None
+    if not is_there:
         raise UserError(f"{folder} is not a folder; data.path names the folder of the data files.")
     names = [name.format(split) for name, _ in SPLITS.values() for split in ("train", "dev")]
     if with_extra:
@@ -175,7 +180,7 @@ def read(file: Path, form: Format) -> Read:
         if isinstance(found, Example):
             examples.append(found)
         else:
-            skipped.append(SkippedRow(file.name, line, found))
+            skipped.append(SkippedRow(file.name, line, _short(found, 200)))
     total = len(examples) + len(skipped)
     if total == 0:
         raise UserError(f"{file} has a header line but no rows.")
@@ -294,5 +299,5 @@ def _listed(header: Cells) -> str:
     return f"{[_short(name) for name in header[:_MOST_LISTED]]}{more}"
 
 
-def _short(cell: str) -> str:
-    return cell if len(cell) <= 40 else f"{cell[:40]}..."
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from model.checkpoint_folder import PICKLE, SAFETENSORS, brief
+from model.checkpoint_folder import PICKLE, SAFETENSORS
+from model.library_failures import brief
 from spaces.errors import UserError
 
 SAFETENSORS_INDEX, PICKLE_INDEX = f"{SAFETENSORS}.index.json", f"{PICKLE}.index.json"

@@ -323,6 +323,7 @@ def _code_in_weights(folder: Path) -> None:
         (_no_config, "tiny is no checkpoint: it has no config.json"),
         (_broken_config, "is not JSON"),
         (_change_config(model_type="t5"), "says model_type 't5', but only these are read: bert, "),
+        (_change_config(model_type="x" * 5000), "says model_type 'x{199}\\.\\.\\., but only"),
         (_change_config(position_embedding_type="relative_key"), "relative positions"),
         (_change_config(is_decoder=True), "decoder"),
         (_change_config(hidden_act="gelo"), "did you mean 'gelu'"),
@@ -416,6 +417,13 @@ def test_a_piece_of_the_weights_that_lacks_is_named(checkpoint: Path) -> None:
         f"{checkpoint} lacks model-00002-of-00003.safetensors: model.safetensors.index.json names "
         "3 file(s) of weights, and all are needed."
     )
+
+
+def test_an_encoder_of_no_possible_name_is_told_in_short() -> None:
+    with pytest.raises(UserError) as error:
+        load_encoder("x" * 5000)
+    assert "(File name too long); 'minilm' is always available." in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 def _no_unknown(tokenizer: dict[str, Any]) -> None:

@@ -402,3 +402,17 @@ def test_the_real_data() -> None:
     assert dataset.skipped == (
         SkippedRow("quora-train.csv", 3540, "sentence2 is empty, is_duplicate is missing"),
     )
+
+
+def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        read_folder(tmp_path / ("x" * 5000))
+    assert str(error.value).endswith("... cannot be read: File name too long.")
+    assert len(str(error.value)) < 300
+
+
+def test_why_a_row_was_skipped_is_short_whatever_its_columns_are_called(write: Write) -> None:
+    file = write("sentence\tsentiment\t" + "x" * 5000 + "\n" + "a\t1\tb\n" * 200 + 'a\t1\t"b\n')
+    (skipped,) = read_sst(file).skipped
+    assert skipped.row == 202
+    assert len(skipped.why) < 250
