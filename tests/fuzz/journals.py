@@ -69,13 +69,12 @@ def run(folder: Path) -> list[rule.Ending]:
 
 def _go_on(folder: StudyFolder) -> list[rule.Ending]:
     """Open the study as a search does, let a trial measure something, and open it again."""
-    before = folder.journal.read_bytes() if folder.journal.is_file() else b""
     found: list[Shown] = []
+    before = _read(folder)
     opened = rule.call(lambda: found.append(_measure(folder)))
     if opened.code != 0:
-        after = folder.journal.read_bytes() if folder.journal.is_file() else b""
-        changed = "a refused search changes the journal" if after != before else None
-        return [opened, rule.Ending(0, fault=changed)]
+        fewer = _lacking(before, _read(folder))
+        return [opened, *_complaints(fewer and f"a search that is refused loses {fewer}")]
     shown: list[Shown] = []
     again: list[Shown] = []
     endings = [
@@ -114,6 +113,13 @@ def _measure(folder: StudyFolder) -> Shown:
         return _shown(ledger.records.values())
 
 
+def _read(folder: StudyFolder) -> Shown:
+    """What a reader sees; nothing where that cannot be told."""
+    found: list[Shown] = []
+    rule.call(lambda: found.append(_shown(folder.records(folder.study().space))))
+    return found[0] if found else {}
+
+
 def _opened(folder: StudyFolder) -> Shown:
     with folder.locked():
         return _shown(Ledger(folder.study(), folder).records.values())
@@ -139,19 +145,16 @@ def _untold(folder: Path, told: str) -> str | None:
     study = StudyFolder(folder / "study")
     if not study.journal.is_file():
         return None
-    there: list[Shown] = []
-    rule.call(lambda: there.append(_shown(study.records(study.study().space))))
-    if not there:
-        return "status shows what cannot be read again"
+    there = _read(study)
     lines = (folder / "journal.before").read_bytes().split(b"\n")
     now = study.journal.read_bytes().split(b"\n")
     same = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(lines, now, strict=False))]
     for trial, steps in _told_by(same).items():
-        if len(there[0].get(f"{trial:04d}", {})) < len(steps):
-            return f"trial {trial} shows {there[0].get(f'{trial:04d}')}, the journal has {steps}"
+        if len(there.get(f"{trial:04d}", {})) < len(steps):
+            return f"trial {trial} shows {there.get(f'{trial:04d}')}, the journal has {steps}"
     kept = {*now}
     intact = _told_by([line for line in lines if line in kept])
-    many, shown = sum(map(len, intact.values())), sum(map(len, there[0].values()))
+    many, shown = sum(map(len, intact.values())), sum(map(len, there.values()))
     if shown < many and not told.strip():
         return f"{many - shown} of {many} scores are not shown, and nothing says so"
     return None
@@ -174,7 +177,7 @@ def _is_sound(folder: Path) -> bool:
     """Whether nothing but the content of what a search measured was changed."""
     study = StudyFolder(folder / "study")
     try:
-        load_study(study.file)
+        study.study()
         study.journal.read_bytes()
     except Exception:
         return False

@@ -29,6 +29,7 @@ def tried_inputs(
     with tempfile.TemporaryDirectory(prefix="ablatune-fuzz-") as scratch:
         while time.monotonic() < until:
             with _worker(kind, seed) as (process, pipe):
+                _wait_for(pipe)
                 for number in numbers:
                     if time.monotonic() >= until:
                         break
@@ -61,10 +62,21 @@ def _worker(kind: str, seed: int) -> Iterator[tuple[BaseProcess, Connection]]:
         process.join()
 
 
+def _wait_for(pipe: Connection) -> None:
+    """Until the other process has made its materials and imported all that it needs."""
+    try:
+        is_there = pipe.poll(_LONGEST_SILENCE) and pipe.recv()
+    except EOFError:
+        is_there = False
+    if not is_there:
+        raise RuntimeError("the process that tries inputs does not start")
+
+
 def _work(kind: str, seed: int, pipe: Connection) -> None:
     from tests.fuzz.kinds import attempt, prepare
 
     _limit_memory()
+    pipe.send(True)
     while True:
         number, folder, sound = pipe.recv()
         prepare(kind, seed, number, Path(folder))
