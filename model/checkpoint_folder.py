@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.library_failures import brief
 from spaces import MINILM, UserError
+from spaces.library_failures import brief
 
 CONFIG, SAFETENSORS, PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENIZER = "tokenizer.json"

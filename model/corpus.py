@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from model.examples import Dataset, Example
-from model.library_failures import failures_told
+from spaces.library_failures import failures_told
 
 TRAIN, EXTRA, DEV = "train", "extra", "dev"
 

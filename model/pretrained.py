@@ -24,7 +24,6 @@ from model.checkpoint_folder import (
 )
 from model.encoder import Encoder, EncoderShape
 from model.encoder_config import check_config
-from model.library_failures import brief, failures_told
 from model.packed_encoder import EncoderSize, PackedEncoder
 from model.transformers_encoder import (
     FAMILIES,
@@ -37,6 +36,7 @@ from model.undrawn import Undrawn
 from model.vocabulary import check_sentencepiece, unsaid
 from model.weight_files import weight_files
 from spaces.errors import UserError
+from spaces.library_failures import brief, failures_told
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.examples import Dataset, Example, SkippedRow
-from model.library_failures import brief
 from model.table_rows import Cells, TableRows
 from spaces.errors import UserError
+from spaces.library_failures import brief
 
 MOST_SKIPPED = 0.01
 """The share of a file's rows that may be skipped; with more, the file is not what it should be."""

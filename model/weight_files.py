@@ -6,8 +6,8 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from model.checkpoint_folder import PICKLE, SAFETENSORS
-from model.library_failures import brief
 from spaces.errors import UserError
+from spaces.library_failures import brief
 
 SAFETENSORS_INDEX, PICKLE_INDEX = f"{SAFETENSORS}.index.json", f"{PICKLE}.index.json"
 

@@ -7,8 +7,8 @@ import os
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from model.library_failures import failures_told
 from spaces import UserError
+from spaces.library_failures import failures_told
 
 
 def tell(why: str) -> str:
