@@ -49,6 +49,8 @@ def _lost_marks(lines: Sequence[str], examples: Sequence[Example], skipped: set[
     """Lines with a mark that no example has, nor a text that an example has, and that nobody names.
     A row over several lines is named once, by its first line."""
     kept = {mark for e in examples for mark in _MARK.findall(f"{e.first} {e.second}")}
+    texts = {text for e in examples for text in (e.first, e.second) if text}
+    first = next((number for number, line in enumerate(lines, start=1) if line), 0)  # the header
     lost, named = [], set[str]()
     for number, line in enumerate(lines, start=1):
         marks = set(_MARK.findall(line))
@@ -57,9 +59,15 @@ def _lost_marks(lines: Sequence[str], examples: Sequence[Example], skipped: set[
         elif marks - kept and not marks <= named:
             if named == {"any"}:
                 named = marks
-            elif not any(text in line for e in examples for text in (e.first, e.second) if text):
+            elif number != first and not any(_is_of(text, line) for text in texts):
                 lost.append(f"line {number} is nowhere: {line[:100]!r}")
     return lost[:1]
+
+
+def _is_of(text: str, line: str) -> bool:
+    """Whether a line has an example's text, or the beginning of one that goes over lines."""
+    beginning = line.rpartition("\t")[2].lstrip('"')
+    return text in line or (bool(beginning) and "\n" in text and text.startswith(beginning))
 
 
 def _lost_lines(
@@ -104,7 +112,10 @@ def _header(lines: Sequence[str], form: Form) -> list[str] | None:
     if first is None:
         return None
     quoting = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-    return next(iter(csv.reader([first], delimiter="\t", quoting=quoting)), None)
+    try:
+        return next(iter(csv.reader([first], delimiter="\t", quoting=quoting)), None)
+    except csv.Error:  # A cell of it is larger than csv takes.
+        return None
 
 
 def _decoded(content: bytes) -> str:

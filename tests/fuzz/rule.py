@@ -138,11 +138,12 @@ def _logged_to(stream: io.StringIO) -> Iterator[None]:
     """Warnings go there, as to standard error where nobody else has asked for them."""
     handler = logging.StreamHandler(stream)
     handler.setLevel(logging.WARNING)
-    logging.getLogger().addHandler(handler)
+    ours = logging.getLogger("ablatune")
+    ours.addHandler(handler)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
+        ours.removeHandler(handler)
 
 
 def faults(endings: Sequence[Ending]) -> list[str]:

@@ -416,3 +416,15 @@ def test_why_a_row_was_skipped_is_short_whatever_its_columns_are_called(write: W
     (skipped,) = read_sst(file).skipped
     assert skipped.row == 202
     assert len(skipped.why) < 250
+
+
+def test_what_is_left_of_a_broken_row_swallows_no_other(write: Write) -> None:
+    """Of row 2 the first text is rightly quoted over lines, and the second one's quote is closed at
+    the end of the next row only."""
+    good = good_quora_rows(400)
+    broken = '1\tid\t"over\nlines"\t"second\t1.0\n'
+    file = write(QUORA + broken + 'x\tid\tswallowed\ttoo\t0.0"\n' + good)
+    read = read_quora(file)
+    assert [row.row for row in read.skipped] == [2, 3, 4]
+    assert len(read.examples) == 400
+    assert "is no number" in read.skipped[2].why
