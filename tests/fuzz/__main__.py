@@ -90,6 +90,8 @@ def _surroundings() -> None:
     os.environ.update(
         HF_HUB_OFFLINE="1",
         TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        TQDM_DISABLE="1",
         TOKENIZERS_PARALLELISM="false",
         OMP_NUM_THREADS="1",
         ABLATUNE_CACHE=tempfile.mkdtemp(prefix="ablatune-fuzz-cache-"),

@@ -27,7 +27,7 @@ from tests.fuzz import materials, places, rule
 from tests.fuzz.mutations import change_json_line, change_json_value, mutated
 
 _STORED = Path(__file__).parents[1]
-_CREATED, _SCORE = 4, 7  # Optuna's operations
+_DELETED, _CREATED, _SCORE = 1, 4, 7  # Optuna's operations
 _HEAVY = (".safetensors", ".pt", ".npz")
 
 Shown = dict[str, dict[float, float]]
@@ -148,6 +148,8 @@ def _untold(folder: Path, told: str) -> str | None:
     there = _read(study)
     lines = (folder / "journal.before").read_bytes().split(b"\n")
     now = study.journal.read_bytes().split(b"\n")
+    if any(_operation(line) == _DELETED for line in now):
+        return None  # It says that all before it is to be forgotten.
     same = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(lines, now, strict=False))]
     for trial, steps in _told_by(same).items():
         if len(there.get(f"{trial:04d}", {})) < len(steps):
@@ -158,6 +160,14 @@ def _untold(folder: Path, told: str) -> str | None:
     if shown < many and not told.strip():
         return f"{many - shown} of {many} scores are not shown, and nothing says so"
     return None
+
+
+def _operation(line: bytes) -> object:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row.get("op_code") if isinstance(row, dict) else None
 
 
 def _told_by(lines: Sequence[bytes]) -> dict[int, set[int]]:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -58,6 +58,9 @@ def _worker(kind: str, seed: int) -> Iterator[tuple[BaseProcess, Connection]]:
     try:
         yield process, pipe
     finally:
+        with suppress(OSError):
+            pipe.send(None)
+        process.join(timeout=5)  # so that it takes down what it has made
         process.kill()
         process.join()
 
@@ -78,7 +81,9 @@ def _work(kind: str, seed: int, pipe: Connection) -> None:
     _limit_memory()
     pipe.send(True)
     while True:
-        number, folder, sound = pipe.recv()
+        if (asked := pipe.recv()) is None:
+            return
+        number, folder, sound = asked
         prepare(kind, seed, number, Path(folder))
         shutil.copytree(folder, sound, symlinks=True)
         result = attempt(Path(folder))
