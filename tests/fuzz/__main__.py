@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fuzz.process import tried_inputs
@@ -34,20 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, default=Path("fuzz-findings"), help="for findings")
     parser.add_argument("--again", type=Path, help="an input that was kept")
     given = parser.parse_args(arguments)
-    _surroundings()
-    if given.again is not None:
-        return _again(given.again)
-    kinds = given.only or KIND_NAMES
+    with _surroundings():
+        if given.again is not None:
+            return _again(given.again)
+        return _try_all(given.only or KIND_NAMES, given.seed, given.seconds, given.into)
+
+
+def _try_all(kinds: Sequence[str], seed: int, seconds: float, into: Path) -> int:
     tried: Counter[tuple[str, str]] = Counter()
-    seen: Counter[str] = Counter()
     for kind in kinds:
-        until = time.monotonic() + given.seconds / len(kinds)
-        for number, outcome, faults, folder in tried_inputs(kind, given.seed, until):
+        until = time.monotonic() + seconds / len(kinds)
+        for number, outcome, faults, folder in tried_inputs(kind, seed, until):
             tried[kind, outcome] += 1
-            for fault in faults:
-                seen[f"{kind}: {fault}"] += 1
             if faults:
-                kept = given.into / f"{kind}-{given.seed}-{number}"
+                kept = into / f"{kind}-{seed}-{number}"
                 _keep(folder, kept, faults)
                 print(f"{kept}: {'; '.join(faults)}"[:400], flush=True)
     print(_table(kinds, tried))
@@ -85,17 +86,25 @@ def _keep(folder: Path, kept: Path, faults: Sequence[str]) -> None:
         shutil.move(folder, kept / "input")
 
 
-def _surroundings() -> None:
+@contextmanager
+def _surroundings() -> Iterator[None]:
     """No network, no cache but an own one, one thread; for this process and those it starts."""
-    os.environ.update(
-        HF_HUB_OFFLINE="1",
-        TRANSFORMERS_OFFLINE="1",
-        HF_HUB_DISABLE_PROGRESS_BARS="1",
-        TQDM_DISABLE="1",
-        TOKENIZERS_PARALLELISM="false",
-        OMP_NUM_THREADS="1",
-        ABLATUNE_CACHE=tempfile.mkdtemp(prefix="ablatune-fuzz-cache-"),
-    )
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="ablatune-fuzz-cache-") as cache:
+        os.environ.update(
+            HF_HUB_OFFLINE="1",
+            TRANSFORMERS_OFFLINE="1",
+            HF_HUB_DISABLE_PROGRESS_BARS="1",
+            TQDM_DISABLE="1",
+            TOKENIZERS_PARALLELISM="false",
+            OMP_NUM_THREADS="1",
+            ABLATUNE_CACHE=cache,
+        )
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 if __name__ == "__main__":
