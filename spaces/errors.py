@@ -11,8 +11,15 @@ from spaces.domains import shortened
 class UserError(Exception):
     """Wrong input: one sentence that says what, where, and what would be right.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. What it quotes from
+    outside may hold anything: characters that a terminal would not show, but obey, are escaped.
     """
+
+    def __init__(self, sentence: str) -> None:
+        characters = (
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence
+        )
+        super().__init__("".join(characters))
 
 
 def unknown(kind: str, name: object, available: Iterable[str], where: str = "") -> UserError:

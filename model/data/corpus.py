@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from model.data.examples import Dataset, Example
+from spaces.library_failures import failures_told
 
 TRAIN, EXTRA, DEV = "train", "extra", "dev"
 
@@ -96,13 +97,14 @@ class Corpus:
 
 
 def build_corpus(dataset: Dataset, tokenizer: Tokenizer) -> Corpus:
-    """Tokenise a data set, each different sentence once."""
+    """Tokenise a data set, each different sentence once. Raises UserError where that fails."""
     numbers: dict[str, int] = {}
     for example in _all_examples(dataset):
         for text in (example.first, example.second):
             if text is not None:
                 numbers.setdefault(text, len(numbers))
-    encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(numbers))]
+    with failures_told(lambda why: f"The encoder's tokenizer cannot take the sentences ({why})."):
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(numbers))]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(ids) for ids in encoded], out=offsets[1:])
     tokens = np.fromiter((i for ids in encoded for i in ids), dtype=np.int32, count=offsets[-1])

@@ -15,12 +15,15 @@ from pathlib import Path
 from model.data.examples import Dataset, Example, SkippedRow
 from model.data.table_rows import Cells, TableRows
 from spaces.errors import UserError
+from spaces.library_failures import brief
 
 MOST_SKIPPED = 0.01
 """The share of a file's rows that may be skipped; with more, the file is not what it should be."""
 
 LONGEST = 131_072
 """The most characters that a sentence may have; what is longer is no sentence."""
+
+_MOST_LISTED = 20  # names of columns
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
@@ -139,7 +142,11 @@ def read_folder(folder: Path, with_extra: bool = False) -> Dataset:
 
 def data_files(folder: Path, with_extra: bool = False) -> list[Path]:
     """The files that `read_folder` reads. Raises UserError where the folder lacks one."""
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise UserError(f"data.path: {brief(folder)} cannot be read: {error.strerror}.") from None
+    if not is_there:
         raise UserError(f"{folder} is not a folder; data.path names the folder of the data files.")
     names = [name.format(split) for name, _ in SPLITS.values() for split in ("train", "dev")]
     if with_extra:
@@ -173,7 +180,7 @@ def read(file: Path, form: Format) -> Read:
         if isinstance(found, Example):
             examples.append(found)
         else:
-            skipped.append(SkippedRow(file.name, line, found))
+            skipped.append(SkippedRow(file.name, line, _short(found, 200)))
     total = len(examples) + len(skipped)
     if total == 0:
         raise UserError(f"{file} has a header line but no rows.")
@@ -197,7 +204,8 @@ def _header(file: Path, table: TableRows, form: Format) -> Cells:
         if header.count(column) > 1:
             raise UserError(f"{file} has the column {column!r} more than once.")
         if column not in header:
-            raise UserError(f"{file} has no column {column!r}; its header line has {header}.")
+            found = _listed(header)
+            raise UserError(f"{file} has no column {column!r}; its header line has {found}.")
     return header
 
 
@@ -285,5 +293,11 @@ def _label(cell: str, form: Format) -> float | str:
     return form.to_label(value)
 
 
-def _short(cell: str) -> str:
-    return cell if len(cell) <= 40 else f"{cell[:40]}..."
+def _listed(header: Cells) -> str:
+    """The names of a header line, which may be any line of any file."""
+    more = f" and {len(header) - _MOST_LISTED} more" if len(header) > _MOST_LISTED else ""
+    return f"{[_short(name) for name in header[:_MOST_LISTED]]}{more}"
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -135,9 +135,14 @@ class TableRows:
         ]
         if len(record.cells) > width:
             return over_lines[0][0]
-        return next((cell[0] for cell in over_lines if self._has_swallowed(cell, is_row)), None)
+        comes_out = is_row(record.cells)
+        return next(
+            (cell[0] for cell in over_lines if self._has_swallowed(cell, is_row, comes_out)), None
+        )
 
-    def _has_swallowed(self, cell: tuple[int, int, int], is_row: Callable[[Cells], bool]) -> bool:
+    def _has_swallowed(
+        self, cell: tuple[int, int, int], is_row: Callable[[Cells], bool], comes_out: bool
+    ) -> bool:
         column, start, end = cell
         first, last = self._line_at(start), self._line_at(end - 1)
         lines = {n: self._line(n).split("\t") for n in range(first, last + 1)}
@@ -145,9 +150,11 @@ class TableRows:
         # Of its first and last line the cell holds a part, which is not a row's without a tab.
         if begins_as_row and "\t" in self._text[start : self._starts[first + 1]]:
             return True
-        # Behind one cell or none, a text with a tab in its last line looks like a row there.
+        # Behind one cell or none, a text with a tab in its last line looks like a row there, which
+        # is believed where the whole comes out as none.
         closing = self._text[self._starts[last] : end]
-        if (begins_as_row or column > 1) and "\t" in closing and is_row(lines[last]):
+        may_be_row = begins_as_row or column > 1 or not comes_out
+        if may_be_row and "\t" in closing and is_row(lines[last]):
             return True
         before = [""] * column  # What a row has before its part that this cell begins.
         return any(is_row(lines[n]) or is_row(before + lines[n]) for n in range(first + 1, last))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from model.encoder.bert import Encoder, EncoderShape
 from model.encoder.packed_encoder import EncoderSize
-from model.encoder.pretrained_files import CONFIG, brief
+from model.encoder.pretrained_files import CONFIG
 from model.encoder.undrawn import Undrawn
 from model.encoder.weight_files import weight_files
 from spaces.errors import UserError
+from spaces.library_failures import failures_told
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -113,7 +115,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors under the names of transformers' `BertModel`."""
     tensors: dict[str, Tensor] = {}
     for file in weight_files(folder):
-        try:
+        with failures_told(partial(_weights_cannot_be_read, file)):
             if file.suffix == ".safetensors":
                 from safetensors.torch import load_file
 
@@ -121,9 +123,11 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
             else:
                 found = torch.load(file, map_location="cpu", weights_only=True)
             tensors |= {_modern(name): tensor for name, tensor in found.items()}
-        except Exception as error:  # A damaged file fails in many ways.
-            raise UserError(f"The weights in {file} cannot be read ({brief(error)}).") from error
     return tensors
+
+
+def _weights_cannot_be_read(file: Path, why: str) -> str:
+    return f"The weights in {file} cannot be read ({why})."
 
 
 def _modern(name: str) -> str:

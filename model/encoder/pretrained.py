@@ -15,7 +15,7 @@ from model.encoder.bert import Encoder, EncoderShape
 from model.encoder.bert_weights import FloatArray, read_bert
 from model.encoder.encoder_config import check_config
 from model.encoder.packed_encoder import EncoderSize, PackedEncoder
-from model.encoder.pretrained_files import CONFIG, brief, checkpoint_folder
+from model.encoder.pretrained_files import CONFIG, checkpoint_folder
 from model.encoder.transformers_encoder import (
     FAMILIES,
     MissingWeightsError,
@@ -26,6 +26,7 @@ from model.encoder.transformers_encoder import (
 from model.encoder.undrawn import Undrawn
 from model.encoder.weight_files import weight_files
 from spaces.errors import UserError
+from spaces.library_failures import brief, failures_told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in ("bert", *FAMILIES):
         raise UserError(
-            f"{file} says model_type {kind!r}, but only these are read: bert, "
+            f"{file} says model_type {brief(repr(kind))}, but only these are read: bert, "
             f"{', '.join(FAMILIES)}."
         )
     found: dict[str, Any] = config
@@ -105,15 +106,12 @@ def _read_other(
     config: Mapping[str, Any], folder: Path
 ) -> tuple[EncoderSize, dict[str, FloatArray]]:
     weight_files(folder)  # What lacks there is told better than by transformers.
-    try:
-        shape, tensors = read_transformers(folder)
-    except MissingWeightsError as error:
-        raise UserError(
-            f"The checkpoint in {folder} has no weights {str(error)!r}; a "
-            f"{config['model_type']} encoder, as its {CONFIG} describes it, would."
-        ) from error
-    except UserError:
-        raise
-    except Exception as error:  # A damaged file fails in many ways.
-        raise UserError(f"The checkpoint in {folder} cannot be read ({brief(error)}).") from error
+    with failures_told(lambda why: f"The checkpoint in {folder} cannot be read ({why})."):
+        try:
+            shape, tensors = read_transformers(folder)
+        except MissingWeightsError as error:
+            raise UserError(
+                f"The checkpoint in {folder} has no weights {str(error)!r}; a "
+                f"{config['model_type']} encoder, as its {CONFIG} describes it, would."
+            ) from error
     return shape, {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spaces import MINILM, UserError
+from spaces.library_failures import brief
 
 CONFIG, SAFETENSORS, PICKLE = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENIZER = "tokenizer.json"
@@ -27,8 +28,13 @@ def checkpoint_folder(name: str) -> Path:
 
         return Path(get_model_path())
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
+    try:
+        if folder.is_dir():
+            return folder.resolve()
+    except OSError as error:
+        raise UserError(
+            f"There is no encoder {brief(name)} ({error.strerror}); {MINILM!r} is always available."
+        ) from None
     from huggingface_hub import snapshot_download  # Slow to import, and often not needed.
     from huggingface_hub.errors import HFValidationError
 
@@ -40,16 +46,10 @@ def checkpoint_folder(name: str) -> Path:
         return found
     except HFValidationError as error:
         raise UserError(
-            f"There is no encoder folder {name}; name one with a checkpoint, or {MINILM!r}."
+            f"There is no encoder folder {brief(name)}; name one with a checkpoint, or {MINILM!r}."
         ) from error
     except (OSError, ValueError) as error:  # All of the hub's own errors are of this type.
         raise UserError(
-            f"There is no folder {name}, and the Hugging Face hub gave no checkpoint of that name "
-            f"({brief(error)}); {MINILM!r} is always available."
+            f"There is no folder {brief(name)}, and the Hugging Face hub gave no checkpoint of "
+            f"that name ({brief(error)}); {MINILM!r} is always available."
         ) from error
-
-
-def brief(error: Exception) -> str:
-    """The start of a library's message, to stand inside our sentence."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

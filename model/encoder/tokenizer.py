@@ -7,9 +7,13 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from model.encoder.pretrained import Pretrained
-from model.encoder.pretrained_files import SENTENCEPIECES, TOKENIZER, VOCABULARIES, brief
+from model.encoder.pretrained_files import SENTENCEPIECES, TOKENIZER, VOCABULARIES
 from model.encoder.vocabulary import check_sentencepiece, unsaid
 from spaces.errors import UserError
+from spaces.library_failures import failures_told
+
+_UNKNOWN = ["\N{SNOWMAN} \N{GRINNING FACE} qzxj \N{CJK UNIFIED IDEOGRAPH-4E00} \x7f", "1", "?!"]
+"""What hardly any vocabulary has, of which a tokenizer must make something too."""
 
 
 def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
@@ -24,10 +28,8 @@ def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
         raise UserError(
             f"{folder} has no tokenizer: neither {TOKENIZER} nor {' nor '.join(VOCABULARIES)}."
         )
-    try:
+    with failures_told(lambda why: f"The tokenizer in {folder} cannot be read ({why})."):
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _convert(folder)
-    except Exception as error:  # The tokenizers library raises nothing more specific.
-        raise UserError(f"The tokenizer in {folder} cannot be read ({brief(error)}).") from error
     if tokenizer.get_vocab_size() > pretrained.shape.vocabulary:
         raise UserError(
             f"The tokenizer in {folder} knows {tokenizer.get_vocab_size()} tokens and the encoder "
@@ -35,7 +37,14 @@ def load_tokenizer(pretrained: Pretrained) -> Tokenizer:
         )
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    special = tokenizer.encode("a sentence").special_tokens_mask
+    if (largest := max(tokenizer.get_vocab().values(), default=0)) >= pretrained.shape.vocabulary:
+        raise UserError(
+            f"The tokenizer in {folder} has a token number {largest}, and the encoder there knows "
+            f"{pretrained.shape.vocabulary} tokens, from 0; they must come from one checkpoint."
+        )
+    with failures_told(lambda why: f"The tokenizer in {folder} cannot be used ({why}).", True):
+        special = tokenizer.encode("a sentence").special_tokens_mask
+        tokenizer.encode_batch(_UNKNOWN)
     if special != [1, *[0] * (len(special) - 2), 1]:
         raise UserError(
             f"The tokenizer in {folder} does not put one token before a sentence and one after it, "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from model.encoder.pretrained_files import PICKLE, SAFETENSORS, brief
+from model.encoder.pretrained_files import PICKLE, SAFETENSORS
 from spaces.errors import UserError
+from spaces.library_failures import brief
 
 SAFETENSORS_INDEX, PICKLE_INDEX = f"{SAFETENSORS}.index.json", f"{PICKLE}.index.json"
 
@@ -36,15 +37,26 @@ def _pieces(index: Path) -> list[Path]:
     names = dict.fromkeys(map(str, by_weight.values()))
     for name in names:
         if not _is_inside(name):
-            raise UserError(f"{index} names {name!r}, which is no file in its folder.")
-    missing = [name for name in names if not (index.parent / name).is_file()]
+            raise UserError(f"{index} names {_short(name)!r}, which is no file in its folder.")
+    missing = [name for name in names if not _is_file(index.parent / name)]
     if missing:
         raise UserError(
-            f"{index.parent} lacks {', '.join(missing[:3])}"
+            f"{index.parent} lacks {', '.join(map(_short, missing[:3]))}"
             f"{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}: {index.name} names "
             f"{len(names)} file(s) of weights, and all are needed."
         )
     return [index.parent / name for name in sorted(names)]
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # No file has a name that is too long.
+        return False
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 100 else f"{name[:100]}..."
 
 
 def _is_inside(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from spaces import StudyFile, parse_study
+from tests.tiny_encoder import save_tiny_encoder
 
 Tables = dict[str, dict[str, Any]]
 
@@ -16,43 +17,7 @@ Tables = dict[str, dict[str, Any]]
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random BERT of two layers that knows the words of the embedded data."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel
-
-    from model.grammar.generate import generate
-
-    splits = generate(seed=0, train=64, dev=32).splits
-    examples = [e for by_split in splits.values() for split in by_split.values() for e in split]
-    normalizer = normalizers.BertNormalizer(lowercase=True)
-    splitter = pre_tokenizers.BertPreTokenizer()
-    words = {
-        word
-        for example in examples
-        for text in (example.first, example.second or "")
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
-    }
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {word: number for number, word in enumerate([*special, *sorted(words)])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = splitter
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    folder = tmp_path_factory.mktemp("encoder") / "tiny"
-    torch.manual_seed(0)
-    shape = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(shape).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
 
 
 @pytest.fixture(scope="session")

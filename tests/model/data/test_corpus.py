@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from model.data.corpus import DEV, EXTRA, TRAIN, Corpus, Split, build_corpus, jaccard
 from model.data.examples import Dataset, Example
+from spaces import UserError
 
 CLS, SEP = 2, 3
 
@@ -150,3 +151,11 @@ def test_no_dev_sentence_is_trained_on(corpus: Corpus) -> None:
     for task, splits in corpus.splits.items():
         trained = set(corpus.training(task, True).sentences().tolist())
         assert not trained & set(splits[DEV].sentences().tolist())
+
+
+def test_a_sentence_that_the_tokenizer_cannot_take_is_told() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.model = models.WordLevel({"good": 0})
+    dataset = Dataset({"sst": {"train": (Example("good", None, 1), Example("bad", None, 0))}})
+    with pytest.raises(UserError, match=r"^The encoder's tokenizer cannot take the sentences \(.*"):
+        build_corpus(dataset, tokenizer)

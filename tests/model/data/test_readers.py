@@ -159,6 +159,11 @@ def test_one_row_in_a_hundred_may_be_skipped_but_no_more(write: Write) -> None:
         (" \n", "is empty"),
         (SST, "has a header line but no rows"),
         ("\tid\ttext\tsentiment\n0\ta\tb\t1\n", "has no column 'sentence'; its header line has"),
+        (
+            "x" * 5000 + "\tb\n",
+            rf"no column 'sentence'; its header line has \['{'x' * 40}\.\.\.', 'b'\]\.$",
+        ),
+        ("\t".join("abcdefghijklmnopqrstuvwxyz"), r"'s', 't'\] and 6 more\.$"),
         (SST.encode() + b"0\ta\tCaf\xe9\t1\n", "is not UTF-8: line 2, byte offset 30"),
         (
             b"\xef\xbb\xbf" + SST.encode() + b"0\ta\tCaf\xe9\t1\n",
@@ -397,3 +402,29 @@ def test_the_real_data() -> None:
     assert dataset.skipped == (
         SkippedRow("quora-train.csv", 3540, "sentence2 is empty, is_duplicate is missing"),
     )
+
+
+def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        read_folder(tmp_path / ("x" * 5000))
+    assert str(error.value).endswith("... cannot be read: File name too long.")
+    assert len(str(error.value)) < 300
+
+
+def test_why_a_row_was_skipped_is_short_whatever_its_columns_are_called(write: Write) -> None:
+    file = write("sentence\tsentiment\t" + "x" * 5000 + "\n" + "a\t1\tb\n" * 200 + 'a\t1\t"b\n')
+    (skipped,) = read_sst(file).skipped
+    assert skipped.row == 202
+    assert len(skipped.why) < 250
+
+
+def test_what_is_left_of_a_broken_row_swallows_no_other(write: Write) -> None:
+    """Of row 2 the first text is rightly quoted over lines, and the second one's quote is closed at
+    the end of the next row only."""
+    good = good_quora_rows(400)
+    broken = '1\tid\t"over\nlines"\t"second\t1.0\n'
+    file = write(QUORA + broken + 'x\tid\tswallowed\ttoo\t0.0"\n' + good)
+    read = read_quora(file)
+    assert [row.row for row in read.skipped] == [2, 3, 4]
+    assert len(read.examples) == 400
+    assert "is no number" in read.skipped[2].why

@@ -325,6 +325,7 @@ def _code_in_weights(folder: Path) -> None:
         (_no_config, "tiny is no checkpoint: it has no config.json"),
         (_broken_config, "is not JSON"),
         (_change_config(model_type="t5"), "says model_type 't5', but only these are read: bert, "),
+        (_change_config(model_type="x" * 5000), "says model_type 'x{199}\\.\\.\\., but only"),
         (_change_config(position_embedding_type="relative_key"), "relative positions"),
         (_change_config(is_decoder=True), "decoder"),
         (_change_config(hidden_act="gelo"), "did you mean 'gelu'"),
@@ -393,6 +394,7 @@ def test_weights_in_several_files_load(
         ('{"weight_map": {"a": "/etc/passwd"}}', "names '/etc/passwd', which is no file in its"),
         ('{"weight_map": {"a": "gone.safetensors"}}', "lacks gone.safetensors: "),
         ('{"weight_map": {"a": ["x"]}}', "lacks "),
+        (json.dumps({"weight_map": {"a": "x" * 5000}}), f"lacks {'x' * 100}...: "),
     ],
 )
 @pytest.mark.parametrize("family", ["bert", "roberta"])
@@ -417,6 +419,52 @@ def test_a_piece_of_the_weights_that_lacks_is_named(checkpoint: Path) -> None:
         f"{checkpoint} lacks model-00002-of-00003.safetensors: model.safetensors.index.json names "
         "3 file(s) of weights, and all are needed."
     )
+
+
+def test_an_encoder_of_no_possible_name_is_told_in_short() -> None:
+    with pytest.raises(UserError) as error:
+        load_encoder("x" * 5000)
+    assert "(File name too long); 'minilm' is always available." in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def _no_unknown(tokenizer: dict[str, Any]) -> None:
+    del tokenizer["model"]["vocab"]["[UNK]"]
+
+
+def _another_number(tokenizer: dict[str, Any]) -> None:
+    tokenizer["model"]["vocab"]["film"] = 30
+
+
+def _template_of_other_tokens(tokenizer: dict[str, Any]) -> None:
+    tokenizer["post_processor"]["special_tokens"] = {}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_no_unknown, "cannot be used (WordPiece error: Missing [UNK] token from the vocabulary)."),
+        (_another_number, "has a token number 30, and the encoder there knows 30 tokens, from 0; "),
+        (_template_of_other_tokens, "cannot be "),
+    ],
+)
+def test_a_tokenizer_that_would_fail_at_some_sentence_is_refused(
+    damage: Callable[[dict[str, Any]], None],
+    message: str,
+    checkpoint: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (checkpoint / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    pretrained = load_encoder(str(checkpoint))
+    content = json.loads(load_tokenizer(pretrained).to_str())
+    damage(content)
+    (checkpoint / "tokenizer.json").write_text(json.dumps(content))
+    capfd.readouterr()
+    with pytest.raises(UserError) as error:
+        load_tokenizer(pretrained)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"The tokenizer in {checkpoint} ")
+    assert capfd.readouterr() == ("", "")
 
 
 WRONG = ["2", 2.5, None, -1, [2], {"a": 1}, True, 10**30, float("nan")]
