@@ -1,16 +1,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PROCESSES ?= 2
+# Tests that share a Ray cluster, or the data of a file, stay in one process.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --durations 20
 
-.PHONY: quickstart test test-fast lint bench pictures clean
+.PHONY: quickstart test test-fast soak lint bench pictures clean
 
 quickstart: .venv/installed  ## a search on the embedded data: a few minutes on two cores
 	$(BIN)/ablatune search quickstart
 
-test: .venv/installed-dev  ## all tests
-	$(BIN)/python -m pytest
+test: .venv/installed-dev  ## shows that it works: about ten minutes on two cores
+	$(PYTEST) -m "not soak"
 
 test-fast: .venv/installed-dev  ## the tests that take no more than seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow and not soak"
+
+soak: .venv/installed-dev  ## what takes long: many kills, many processes, ten times the examples
+	ABLATUNE_TEST_EXAMPLES=10 $(PYTEST) -m "soak or hypothesis"
 
 lint: .venv/installed-dev  ## style and types
 	$(BIN)/ruff check .

@@ -8,14 +8,35 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.tries import tries
+
+# Before torch is imported: what is tiny does not gain from a second thread, and loses much where
+# several processes test side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How fast the machine is, shared as it may be, says nothing about what is tested.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=tries(100),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 
 # Background jobs of a shell ignore Ctrl-C, and with them whatever a test starts and ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests run in one process of `--dist loadgroup`, after one another: those on the shared
+    Ray cluster, so that it is started once, and the quick ones of a file, which share its fixtures.
+    Any other slow test is on its own."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+        elif not any(item.get_closest_marker(name) for name in ("slow", "soak", "xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -117,7 +117,7 @@ def test_workers_import_what_the_driver_has(foreign: Path) -> None:
     program = f"""
 import json, sys
 import ray
-from search.driver.run import _cluster
+from search.driver.ray_cluster import ray_cluster
 
 def where():
     import random, sys, search.worker.run_trial
@@ -125,7 +125,7 @@ def where():
     names = [*{OURS}, "random", "torch", "numpy"]
     return [import_module(name).__file__ for name in names]
 
-with _cluster("local"):
+with ray_cluster(None):
     print(json.dumps([ray.get(ray.remote(where).remote()), where()]))
 """
     (script := foreign / "scripts" / "script.py").parent.mkdir()

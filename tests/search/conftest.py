@@ -53,13 +53,17 @@ def cluster() -> Iterator[None]:
     """A Ray cluster of this process alone, for every test that trains on one."""
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}},
-    )
-    yield
-    ray.shutdown()
+    from search.driver.ray_folder import ray_folder
+
+    with ray_folder() as folder:
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}},
+            _temp_dir=str(folder),
+        )
+        yield
+        ray.shutdown()

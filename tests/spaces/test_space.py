@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spaces import Choice, Config, Interval, IntInterval, Space, UserError, Value, factors
 from spaces.declare import Condition, Key
+from tests.tries import tries
 
 
 def space(**table: Value) -> Space:
@@ -277,7 +278,7 @@ LISTS: dict[str, list[Value]] = {
 }
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(40))
 @given(st.sets(st.sampled_from(list(LISTS)), max_size=4))
 def test_a_grid_has_each_different_configuration_once(names: set[str]) -> None:
     if "loss_weights" in names:

@@ -39,6 +39,7 @@ from spaces import (
     toml_text,
 )
 from spaces.settings import TABLES
+from tests.tries import tries
 
 PACKAGED = ("paper16", "paper16-continuous", "quickstart", "wide")
 
@@ -406,7 +407,7 @@ DOCUMENTS = st.fixed_dictionaries(
 SCHEMA = Draft202012Validator(study_schema())
 
 
-@settings(max_examples=50)
+@settings(max_examples=tries(50))
 @given(DOCUMENTS)
 def test_a_study_written_out_and_read_again_is_equal(document: dict[str, Any]) -> None:
     try:

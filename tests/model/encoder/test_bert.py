@@ -19,6 +19,7 @@ from model.encoder.pretrained import build, load_encoder
 from model.layers.dropout import Dropout
 from model.layers.packing import Packed, pack, pack_pairs
 from spaces import MINILM
+from tests.tries import tries
 
 VOCABULARY = 99
 TINY = EncoderShape(
@@ -80,7 +81,7 @@ def assert_close(ours: Tensor, theirs: Tensor, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=tries(40))
 @given(st.lists(st.integers(1, TINY.positions), min_size=1, max_size=20))
 def test_states_equal_transformers_for_any_lengths(lengths: list[int]) -> None:
     ours, theirs = twins()
@@ -174,7 +175,7 @@ def test_gradients_equal_transformers() -> None:
         assert_close(torch.tensor(named[name]), parameter.grad, 1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=tries(30))
 @given(
     st.lists(st.integers(1, TINY.positions), min_size=2, max_size=12),
     st.randoms(use_true_random=False),

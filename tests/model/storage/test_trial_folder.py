@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from model.storage.trial_folder import TrialFolder
 from spaces import Config, UserError
+from tests.tries import tries
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_epochs_are_one_line_each(folder: TrialFolder) -> None:
     ]
 
 
-@settings(max_examples=20)  # Each writes to the disk many times.
+@settings(max_examples=tries(20))  # Each writes to the disk many times.
 @given(st.lists(st.sampled_from([0.25, 0.75, 1, 2, 2.25, 3]), min_size=1, max_size=12))
 def test_an_epoch_measured_again_replaces_itself_and_what_came_after(
     tmp_path_factory: pytest.TempPathFactory, epochs: list[float]

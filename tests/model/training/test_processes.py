@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from model import LAST, TrialFolder, load_best, load_last
 
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two processes")]
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
@@ -43,11 +44,29 @@ for stop_after in (0.25, 1.5, None):
 leave(accelerator)
 """
 
+# Runs the command with each of the arguments in sys.argv[1].
+IN_TURN = """
+import json
+import sys
+
+import model.__main__ as command
+from model import leave
+
+accelerators = []
+command.leave = accelerators.append  # which ends the process: the next training needs it
+for arguments in json.loads(sys.argv[1]):
+    assert command.main(arguments) == 0
+leave(accelerators[-1])
+"""
+
 
 def launch(folder: Path, encoder: Path, launcher: list[str], changes: list[str]) -> str:
     """Train into `folder` in fresh processes; what they print."""
-    overrides = [part for text in settings(encoder, changes) for part in ("--set", text)]
-    return run([*launcher, "-m", "model", *overrides, "--dir", str(folder)])
+    return run([*launcher, "-m", "model", *overrides(encoder, changes), "--dir", str(folder)])
+
+
+def overrides(encoder: Path, changes: list[str]) -> list[str]:
+    return [part for text in settings(encoder, changes) for part in ("--set", text)]
 
 
 def settings(encoder: Path, changes: list[str]) -> list[str]:
@@ -84,40 +103,62 @@ def metrics(folder: Path) -> list[dict[str, float]]:
     return [{name: v for name, v in row.items() if name not in TIMES} for row in rows]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        ["dropout=0", "head_dropout=0"],
-        ["dropout=0", "head=linear", "shared_pair_head=false", "trainable_layers=1"],
-        [
-            "dropout=0",
-            "head_dropout=0",
-            "pair_encoding=joint",
-            "pair_features=difference",
-            "pooling=attention",
-        ],
-        ["dropout=0", "head_dropout=0", "loss_weighting=uncertainty", "gradient_surgery=pcgrad"],
-        ["dropout=0", "head_dropout=0", "epochs=3", "loss_weighting=dynamic", "unfreezing=gradual"],
-        ["dropout=0", "head=linear", "shared_pair_head=false", "sampling=proportional"],
-        # A small radius: what sums up in another order turns the search for the worst noise.
-        [
-            *("dropout=0", "head_dropout=0", "bregman=true", "bregman_momentum=0.9"),
-            *("smart=true", "smart_radius=1e-5", "smart_noise=1e-5", "smart_step_size=1e-3"),
-        ],
+CONFIGURATIONS = {
+    "normalised": ["dropout=0", "head_dropout=0"],
+    "frozen": ["dropout=0", "head=linear", "shared_pair_head=false", "trainable_layers=1"],
+    "joint": [
+        "dropout=0",
+        "head_dropout=0",
+        "pair_encoding=joint",
+        "pair_features=difference",
+        "pooling=attention",
     ],
-    ids=["normalised", "frozen", "joint", "projected", "gradual", "one task", "regularised"],
-)
-def test_two_processes_measure_what_one_does(
-    tmp_path: Path, encoder_folder: Path, changes: list[str]
-) -> None:
-    alone = launch(tmp_path / "one", encoder_folder, [], changes)
-    both = launch(tmp_path / "two", encoder_folder, TORCHRUN, changes)
-    assert "1 process(es)" in alone
-    assert both.count("2 process(es)") == 1
-    assert both.count("epoch 1/") == both.count("epoch 2/") == 1
-    for one, two in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
-        assert two == pytest.approx(one, abs=1e-4)
-    states = [load_last(TrialFolder(tmp_path / name).checkpoint) for name in ("one", "two")]
+    "projected": [
+        "dropout=0",
+        "head_dropout=0",
+        "loss_weighting=uncertainty",
+        "gradient_surgery=pcgrad",
+    ],
+    "gradual": [
+        "dropout=0",
+        "head_dropout=0",
+        "epochs=3",
+        "loss_weighting=dynamic",
+        "unfreezing=gradual",
+    ],
+    "one task": ["dropout=0", "head=linear", "shared_pair_head=false", "sampling=proportional"],
+    # A small radius: what sums up in another order turns the search for the worst noise.
+    "regularised": [
+        *("dropout=0", "head_dropout=0", "bregman=true", "bregman_momentum=0.9"),
+        *("smart=true", "smart_radius=1e-5", "smart_noise=1e-5", "smart_step_size=1e-3"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def of_all(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> dict[str, Path]:
+    """Folders with a trial of each configuration, trained by one process and by two; all in the
+    same ones, which start once."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "two")}
+    (script := folders["one"] / "in_turn.py").write_text(IN_TURN)
+    for name, launcher in (("one", []), ("two", TORCHRUN)):
+        commands = [
+            [*overrides(encoder_folder, changes), "--dir", str(folders[name] / configuration)]
+            for configuration, changes in CONFIGURATIONS.items()
+        ]
+        printed = run([*launcher, str(script), json.dumps(commands)])
+        processes = 2 if launcher else 1
+        assert printed.count(f"{processes} process(es)") == len(CONFIGURATIONS)
+        assert printed.count("epoch 1/") == printed.count("epoch 2/") == len(CONFIGURATIONS)
+    return folders
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_two_processes_measure_what_one_does(of_all: dict[str, Path], configuration: str) -> None:
+    one, two = (folder / configuration for folder in of_all.values())
+    for alone, both in zip(metrics(one), metrics(two), strict=True):
+        assert both == pytest.approx(alone, abs=1e-4)
+    states = [load_last(TrialFolder(folder).checkpoint) for folder in (one, two)]
     assert states[0] is not None
     assert states[1] is not None
     for name, weight in states[0]["network"].items():

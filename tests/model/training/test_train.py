@@ -27,6 +27,7 @@ from model.tasks.shipped import ALL_TASKS
 from model.training.reports import DivergenceError, UndefinedScoreError
 from model.training.step import Step
 from spaces import Config, UserError
+from tests.tries import tries
 
 Fit = Any  # conftest's
 train_module = import_module("model.training.train")  # The package exports a function so called.
@@ -274,7 +275,7 @@ def test_a_trial_resumed_inside_an_epoch_equals_one_never_stopped(
     assert_same(load_best(resumed.folder), load_best(whole.folder))
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(0.01, 1.99), max_size=4), st.integers(0, 5))
 def test_a_trial_ends_the_same_wherever_it_is_evaluated_and_interrupted(
     fit: Fit, tiny: Config, report_at: list[float], number: int

@@ -17,6 +17,7 @@ from model.training.step import Step
 from spaces import Config, Value, load_study
 from tests.model.conftest import Fit
 from tests.points import points
+from tests.tries import tries
 
 EPOCHS = 3
 WIDE = load_study("wide").space
@@ -44,7 +45,7 @@ def deep(pretrained: Pretrained) -> Pretrained:
 
 @pytest.mark.slow
 @settings(
-    max_examples=25,
+    max_examples=tries(3),
     derandomize=True,  # each takes a second: the same ones everywhere, and none smaller
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
+from search.driver.run import run
 from search.ledger.ledger import Ledger
 from search.trials.study_folder import StudyFolder
 from spaces import load_study
-from tests.search.command import SECONDS, Home, search, starts
+from tests.search.command import SECONDS, Home, search, starts, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("ABLATUNE_TEST_KILLS", "20"))
 
@@ -95,6 +97,40 @@ def outcome(home: Home) -> Any:
     return trials, ledger.rungs.values
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_driver_that_is_killed_twice_loses_nothing(tables: dict[str, Any]) -> None:
+    """In the middle of a trial after others have paused, and again in what goes on."""
+    tables = tables | {"search": tables["search"] | {"scheduler": "promotion"}}
+    with home_of(tables) as home:
+        run(home.study, home.folder, quiet=True)
+        expected = outcome(home)
+        assert {state for _, _, state, _ in expected[0]} == {"completed", "stopped"}
+
+    with home_of(tables) as home:
+        before: dict[str, Known] = {}
+        for reached in (3, 6):
+            with search(home, "--quiet") as process:
+                wait_for(partial(trials_have_measured, home, reached), process)
+                process.send_signal(signal.SIGKILL)
+                now = known(home)
+                _, err = process.communicate()
+            assert "Traceback" not in err
+            assert_stands(home, before, now)
+            before = now
+        with search(home, "--quiet") as process:
+            _, err = process.communicate(timeout=SECONDS)
+        assert (process.returncode, err) == (0, "")
+        assert_stands(home, before, known(home))
+        assert outcome(home) == expected
+
+
+def trials_have_measured(home: Home, times: int) -> bool:
+    """Whether all trials together have so many scores."""
+    return sum(len(record.scores) for record in home.records) >= times
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("scheduler", "share"), [("asha", 0.7), ("promotion", 0.3)])
 def test_a_driver_killed_at_twenty_moments_loses_nothing(
     scheduler: str, share: float, tables: dict[str, Any]

@@ -25,7 +25,7 @@ from tests.search.command import SECONDS, Home, search, starts, wait_for
 
 pytestmark = pytest.mark.slow
 
-EPOCHS, TRIALS = 8, 5
+EPOCHS, TRIALS = 6, 4
 UPDATES = 64  # of an epoch
 
 
@@ -127,7 +127,7 @@ def status(home: Home) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("home", "number"),
-    [(1, signal.SIGINT), (2, signal.SIGHUP)],
+    [(1, signal.SIGINT), pytest.param(2, signal.SIGHUP, marks=pytest.mark.soak)],
     indirect=["home"],
     ids=["1 process", "2 processes"],
 )
@@ -185,6 +185,32 @@ def test_sigterm_while_ray_starts_leaves_no_process_and_no_riddle(home: Home) ->
     assert not home.folder.end_request.exists()
 
 
+def press_ctrl_c_until_it_ends(process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.3)
+    _, err = process.communicate(timeout=1)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("Interrupted.")
+
+
+def test_two_ctrl_cs_end_a_search_at_once_and_its_trials_can_go_on(home: Home) -> None:
+    with search(home) as process:
+        wait_for(lambda: some_are_under_way(home, ended=0), process)
+        press_ctrl_c_until_it_ends(process)
+    wait_for(lambda: no_worker_is_left(home))
+    under_way = [record for record in home.records if record.ended is None]
+    assert any(len(record.scores) >= 2 for record in under_way)
+    for record in under_way:
+        assert home.epochs(record.id)[: len(record.scores)] == list(record.scores)
+        state = load_last(home.folder.trial(record.id).checkpoint)
+        assert (state["epoch"] if state else 0) >= record.epoch
+
+
+@pytest.mark.soak
 def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home: Home) -> None:
     with search(home) as process:
         wait_for(lambda: some_are_under_way(home, ended=1), process)
@@ -199,15 +225,7 @@ def test_a_search_that_was_killed_goes_on_and_so_it_does_after_two_ctrl_cs(home:
 
     with search(home) as process:
         wait_for(further, process)
-        deadline = time.monotonic() + 20
-        while process.poll() is None and time.monotonic() < deadline:
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.3)
-        _, err = process.communicate(timeout=1)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("Interrupted.")
+        press_ctrl_c_until_it_ends(process)
     interrupted = {r.id: home.epochs(r.id) for r in home.records if r.ended is None}
     wait_for(lambda: no_worker_is_left(home))
 

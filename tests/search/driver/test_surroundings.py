@@ -57,7 +57,7 @@ def home(tiny_tables: Callable[..., dict[str, dict[str, Any]]]) -> Iterator[Home
             home.end()
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_a_search_measures_all_whatever_surrounds_it(home: Home, processes: int) -> None:
     (temporary := home.path / ("a_long_name_" * 5)).mkdir()
     surroundings = {"RAY_TMPDIR": "", "TMPDIR": str(temporary), **LEFT_BY_A_LAUNCHER}

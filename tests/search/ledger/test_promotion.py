@@ -24,6 +24,7 @@ from search.trials.journal_file import open_journal, read_records
 from search.trials.record import Record, best_record
 from search.trials.study_folder import StudyFolder
 from spaces import StudyFile, parse_study
+from tests.tries import tries
 
 EPOCHS, FACTOR = 9, 3  # rungs at 1 and 3
 
@@ -222,7 +223,7 @@ def finish(ledger: Ledger) -> Ledger:
     return ledger
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=tries(20), deadline=None)
 @given(st.integers(1, 14), st.lists(st.integers(0, 6), max_size=12), st.booleans())
 def test_one_worker_s_study_is_the_same_however_often_it_is_interrupted(
     trials: int, moments: list[int], one_ahead: bool
@@ -264,7 +265,7 @@ def test_one_worker_s_study_is_the_same_however_often_it_is_interrupted(
         assert any(record.state == "completed" for record in whole.records.values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=tries(30), deadline=None)
 @given(st.integers(1, 5), st.integers(3, 30), st.randoms(use_true_random=False))
 def test_who_is_beyond_a_rung_was_among_its_best_when_promoted(
     workers: int, trials: int, draw: random.Random

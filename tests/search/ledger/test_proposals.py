@@ -16,6 +16,7 @@ import search.ledger.proposals
 from search.ledger.ledger import Ledger
 from search.trials.study_folder import StudyFolder
 from spaces import REPORT, Space, StudyFile, Value, load_study, parse_study
+from tests.tries import tries
 
 CATEGORICAL = {
     "pooling": ["mean", "cls", "max"],
@@ -215,7 +216,9 @@ def test_a_search_that_becomes_a_grid_runs_what_is_left(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=tries(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.randoms(use_true_random=False), st.sampled_from(["tpe", "gp", "random"]))
 def test_no_configuration_comes_twice_in_any_categorical_space(

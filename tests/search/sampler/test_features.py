@@ -15,6 +15,7 @@ from search.sampler.features import Features
 from search.trials.distributions import encode, values_of
 from spaces import Space, Value
 from tests.points import assert_near, points, spaces
+from tests.tries import tries
 
 
 def assert_of_the_space(space: Space, features: Features, rows: np.ndarray) -> None:
@@ -23,7 +24,7 @@ def assert_of_the_space(space: Space, features: Features, rows: np.ndarray) -> N
         assert space.check(values, "here") == values  # the active factors, and no other
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=tries(50), deadline=None)
 @given(st.data())
 def test_a_point_comes_back_from_its_row(data: st.DataObject) -> None:
     space = data.draw(spaces())
@@ -32,7 +33,7 @@ def test_a_point_comes_back_from_its_row(data: st.DataObject) -> None:
     assert_near(values_of(space, features.point(row)), point)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=tries(50), deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_what_is_drawn_and_what_is_near_is_in_the_space(space: Space, seed: int) -> None:
     features, random = Features(space), np.random.default_rng(seed)
@@ -61,7 +62,7 @@ def test_draws_are_uniform_and_near_ones_are_near() -> None:
     assert 0.4 < options["near"] < 0.6  # of two parameters, both are drawn anew
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=tries(50), deadline=None)
 @given(st.data())
 def test_a_point_that_was_tried_is_known_again_to_the_bit(data: st.DataObject) -> None:
     """Of integers and choices, of which there are few: the row of a trial's stored parameters is

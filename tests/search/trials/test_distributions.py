@@ -17,6 +17,7 @@ from search.trials.distributions import decode, distributions, encode, suggest, 
 from search.trials.journal_file import open_journal, read_records
 from spaces import Choice, Domain, Interval, IntInterval, Simplex, Space, Value, factors
 from tests.points import points, spaces
+from tests.tries import tries
 
 FREE = {
     "loss_weighting": ["equal", "tuned"],
@@ -41,7 +42,7 @@ def assert_same(actual: dict[str, Value], expected: dict[str, Value]) -> None:
             assert actual[name] == value, name
 
 
-@settings(max_examples=50)
+@settings(max_examples=tries(50))
 @given(st.data())
 def test_a_point_comes_back_as_it_was_enqueued(data: st.DataObject) -> None:
     space = data.draw(spaces())
@@ -55,7 +56,7 @@ def test_a_point_comes_back_as_it_was_enqueued(data: st.DataObject) -> None:
     assert_same(values_of(space, trial.params), point)
 
 
-@settings(max_examples=50)
+@settings(max_examples=tries(50))
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_what_a_sampler_proposes_is_in_the_space_and_round_trips(space: Space, seed: int) -> None:
     trial = optuna.create_study(sampler=RandomSampler(seed)).ask()
@@ -70,7 +71,7 @@ def test_what_a_sampler_proposes_is_in_the_space_and_round_trips(space: Space, s
         assert getattr(config, name) == value
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=tries(30), deadline=None)
 @given(st.data())
 def test_a_study_of_any_space_is_in_its_journal_as_it_was(data: st.DataObject) -> None:
     """Points from outside and points that a sampler draws, read again by another process; with the
