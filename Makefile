@@ -1,8 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROCESSES ?= 2
-# Tests that share a Ray cluster, or the data of a file, stay in one process.
-PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --durations 20
+# The tests of a file stay in one process, and share what they train on.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --durations 20
 
 .PHONY: quickstart test test-fast soak lint bench pictures clean
 

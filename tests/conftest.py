@@ -27,18 +27,6 @@ settings.load_profile("any machine")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests run in one process of `--dist loadgroup`, after one another: those on the shared
-    Ray cluster, so that it is started once, and the quick ones of a file, which share its fixtures.
-    Any other slow test is on its own."""
-    for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-        elif not any(item.get_closest_marker(name) for name in ("slow", "soak", "xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Of this process and of those that it starts, instead of the user's."""

@@ -13,7 +13,7 @@ import pytest
 from model import LAST, TrialFolder, load_best, load_last
 
 ROOT = Path(__file__).parents[3]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two processes")]
+pytestmark = pytest.mark.slow
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
@@ -110,7 +110,7 @@ CONFIGURATIONS = {
         "dropout=0",
         "head_dropout=0",
         "pair_encoding=joint",
-        "pair_features=difference",
+        "pair_features=absolute difference",
         "pooling=attention",
     ],
     "projected": [
