@@ -21,6 +21,7 @@ from search.driver.live_view import LiveView
 from search.driver.precision import precision_on_cluster
 from search.driver.ray_cluster import placeable_claim, ray_cluster, whose
 from search.driver.ray_head import look_for
+from search.driver.ray_token import tokens_as_before
 from search.driver.room import Room, watched
 from search.driver.scheduler import LedgerScheduler
 from search.driver.searcher import LedgerSearcher
@@ -94,10 +95,12 @@ def run(
 
     Raises:
         UserError: if something in the study, the data or the encoder is not right.
+        ClusterError: if Ray does not start, or goes while the search runs; the study can go on.
         KeyboardInterrupt: if the user interrupted; the study can go on.
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
     with handling(terminate), ExitStack() as stack:
+        stack.enter_context(tokens_as_before())
         # The cluster first: what is wrong with it is told before anything is read or written.
         joined = None if ray.is_initialized() else look_for(address)
         stack.enter_context(folder.locked())
