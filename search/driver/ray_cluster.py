@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from model import usable_cpus
 from search.driver.cluster_error import ClusterError
+from search.driver.head_watch import HeadWatch, watched_head
 from search.driver.ray_address import LOCAL
 from search.driver.ray_folder import last_words, ray_folder
 from search.driver.ray_head import Joinable
@@ -42,16 +43,17 @@ def placeable_claim(resources: ResourceSettings) -> Claim:
 
 
 @contextmanager
-def ray_cluster(joined: Joinable | None) -> Iterator[None]:
-    """Start Ray on this machine or join a cluster; what was started here ends with the block.
+def ray_cluster(joined: Joinable | None) -> Iterator[HeadWatch]:
+    """Start Ray on this machine or join a cluster; what was started here ends with the block. The
+    result is the watch over its head.
 
     Raises:
         UserError: if the cluster cannot be joined any more.
-        ClusterError: if Ray does not start.
+        ClusterError: if Ray does not start, or is gone in the middle.
     """
     if ray.is_initialized():  # a caller's own cluster
-        with ray_speaks_to(_log):
-            yield
+        with ray_speaks_to(_log), watched_head() as head, _telling_of(head):
+            yield head
         return
     with ExitStack() as ends:
         folder = ends.enter_context(ray_folder()) if joined is None else None
@@ -62,11 +64,32 @@ def ray_cluster(joined: Joinable | None) -> Iterator[None]:
                     _join(joined)
                 else:
                     _start(folder)
-            with ray_speaks_to(_log):
-                yield
+            head = ends.enter_context(watched_head())  # until after Ray's own end, which may hang
+            with ray_speaks_to(_log), _telling_of(head):
+                yield head
         finally:
             with handling(signal.SIG_IGN):  # Half of an end would leave more than all of it.
                 ray.shutdown()
+
+
+@contextmanager
+def _telling_of(head: HeadWatch) -> Iterator[None]:
+    """Whatever Ray raises while its head is silent is due to that. Else its own errors, such as no
+    room for objects, are the machine's; but what our code raised in a task is a fault of ours."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if head.is_silent:
+            raise ClusterError(head.sentence) from error
+        if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+            _log.exception("Ray failed")
+            raise ClusterError(
+                f"Ray failed ({_first_line(error)}); log.txt in the study's folder says more. Once "
+                "that is mended, the same command goes on."
+            ) from error
+        raise
 
 
 def _start(folder: Path) -> None:
@@ -98,8 +121,12 @@ def _join(joined: Joinable) -> None:
     try:
         ray.init(address=joined.address, runtime_env=environment, **_common())
     except (ConnectionError, RuntimeError, RayError) as error:  # It has gone since the look at it.
-        why = str(error).strip().partition("\n")[0]
-        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}") from None
+        why = _first_line(error)
+        raise UserError(f"The Ray cluster at {joined.address} was not joined: {why}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return shortened(str(error).strip().partition("\n")[0]).rstrip(".") or type(error).__name__
 
 
 def _common() -> dict[str, Any]:

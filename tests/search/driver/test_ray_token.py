@@ -42,7 +42,7 @@ def test_a_new_token_is_in_the_home_for_this_user_alone(home: Path) -> None:
     assert has_token()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(file.read_text()) == 64
-    assert os.listdir(file.parent) == ["auth_token"]
+    assert list(file.parent.iterdir()) == [file]
     assert "RAY_AUTH_TOKEN_PATH" not in os.environ
 
 
