@@ -1,7 +1,7 @@
 """The command line: `ablatune VERB`.
 
 Exit codes: 0 done, 2 the input is wrong (one sentence), 130 interrupted, 1 anything else, among
-that a search of which every trial failed.
+that the machine's faults (one sentence) and a search of which every trial failed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from search.commands.standard_error import lasting_standard_error
+from search.driver.cluster_error import ClusterError
 from search.driver.signals import handling, ignore_signals, terminate
 from search.trials.disk_errors import disk_sentence, is_of_disk
 from spaces import STUDIES, UserError, shortened
@@ -56,6 +57,9 @@ def _run(given: argparse.Namespace) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         # One more has nothing left to end but Python's own ending, with a traceback.
         ignore_signals()

@@ -1,7 +1,7 @@
 """Ctrl-C once: running trials save themselves where they are, then the search ends. Twice: now.
 
 SIGTERM, with which a cluster announces that it takes a machine back, and SIGHUP of a terminal that
-is closed count as one Ctrl-C.
+is closed count as one Ctrl-C. A cluster whose head is gone counts as one too, while there is time.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ SECONDS_TO_SAVE = 20.0  # Clusters give a process 30 between SIGTERM and SIGKILL
 
 
 class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
-    """`asked` once the user has, `broken` by what the disk did not take. Tune asks `stop_all`
-    whether the search is over."""
+    """`asked` once the user has, `broken` by what the disk did not take, `is_cut_off` once the
+    cluster's head is lost. Tune asks `stop_all` whether the search is over."""
 
-    def __init__(self, request: EndRequest, tell: Callable[[str], None]) -> None:
-        self.asked = False
+    def __init__(
+        self,
+        request: EndRequest,
+        tell: Callable[[str], None],
+        is_lost: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.asked = self.is_cut_off = False
+        self._is_lost = is_lost
         self.broken: OSError | None = None
         self._request, self._tell = request, tell
         self._signals = Requests()
@@ -44,7 +50,7 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
     @property
     def is_ending(self) -> bool:
         """Whether no trial is to be started any more."""
-        return self.asked or self.broken is not None
+        return self.asked or self.is_cut_off or self.broken is not None
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
@@ -65,15 +71,17 @@ class Interruption(Unsaved, Callback, Stopper):  # type: ignore[misc]
         self.asked = True
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if not self.asked:
+        self.is_cut_off = self.is_cut_off or self._is_lost()
+        if not (self.asked or self.is_cut_off):
             return
         running = [trial.config["id"] for trial in trials if trial.status == Trial.RUNNING]
         if self._until is None:
             self._until = time.monotonic() + SECONDS_TO_SAVE
             self._request.make()
             if running:
+                why = "Interrupted" if self.asked else "The cluster's head does not answer"
                 self._tell(
-                    f"Interrupted: {len(running)} running trial(s) save themselves where they are, "
+                    f"{why}: {len(running)} running trial(s) save themselves where they are, "
                     f"which takes at most {SECONDS_TO_SAVE:.0f} s; Ctrl-C again ends at once."
                 )
         late = time.monotonic() > self._until

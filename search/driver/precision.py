@@ -40,7 +40,7 @@ def _ask(node: str) -> Any:
     """A task that takes no CPU or GPU, so that it need not wait for one, in a process of its own:
     that may have looked at GPUs that are a trial's."""
     where = NodeAffinitySchedulingStrategy(node, soft=True)
-    return ray.remote(_answer).options(num_cpus=0, max_calls=1, scheduling_strategy=where)
+    return ray.remote(num_cpus=0, max_calls=1)(_answer).options(scheduling_strategy=where)
 
 
 def _answer(shared: Sequence[ray.ObjectRef[tuple[StudyFile, Material, bool]]]) -> str:

@@ -1,7 +1,7 @@
 """Ray's own folder: its sockets, its logs, and what it takes out of memory.
 
 Ray would take the folder that TMPDIR names. A socket's whole path has at most 107 bytes, of which
-Ray's own part takes most, and batch systems give long folders.
+Ray's own part takes most, and batch systems give long folders. Ray writes it as ASCII besides.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from spaces import UserError
 _SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
 _WITHIN = "/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 _PREFIX, _LOCK = "abl-", "in-use"
+_LAST_LINES = 10
 USUAL = ("/tmp", "/var/tmp", "/dev/shm")
 LONGEST = _SOCKET_BYTES - len(_WITHIN) - len(f"/{_PREFIX}12345678")
 """Bytes of the path of a folder in which Ray's can be."""
@@ -41,12 +42,25 @@ def ray_folder() -> Iterator[Path]:
             break
     else:
         raise UserError(
-            f"Ray needs a folder to write to whose path has at most {LONGEST} bytes, and neither "
-            f"{', '.join(map(str, _places(short=False)))} is one; name one with RAY_TMPDIR."
+            f"Ray needs a folder to write to whose path is ASCII of at most {LONGEST} characters, "
+            f"and neither {', '.join(map(str, _places(short=False)))} is one; name one with "
+            "RAY_TMPDIR."
         )
     with _held(made):
         _remove_abandoned(made.parent)
         yield made
+
+
+def last_words(folder: Path) -> list[str]:
+    """The ends of what Ray's first processes have said of themselves, where Ray's folder is
+    `folder`."""
+    said: list[str] = []
+    for name in ("gcs_server", "raylet"):
+        for file in sorted(folder.glob(f"session_[0-9]*/logs/{name}*.*")):
+            with suppress(OSError):
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+                said += [f"{file.name}: {line}" for line in lines[-_LAST_LINES:]]
+    return said
 
 
 def _places(short: bool = True) -> list[Path]:
@@ -54,7 +68,7 @@ def _places(short: bool = True) -> list[Path]:
     named = [os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")]
     places = [Path(place).absolute() for place in (*named[:2], *USUAL, named[2]) if place]
     unique = list(dict.fromkeys(places))
-    return [p for p in unique if len(os.fsencode(p)) <= LONGEST] if short else unique
+    return [p for p in unique if str(p).isascii() and len(str(p)) <= LONGEST] if short else unique
 
 
 @contextmanager

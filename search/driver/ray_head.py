@@ -19,6 +19,7 @@ from ray._private import services
 from ray.exceptions import AuthenticationError
 
 from search.driver.ray_address import LOCAL, PORT, find, parse, short
+from search.driver.ray_token import has_token, token_file, token_mode
 from spaces import UserError
 
 _SECONDS_TO_CONNECT = 5.0
@@ -28,7 +29,6 @@ _HTTP2_SETTINGS = 4  # the kind of a server's first frame, its fourth byte
 
 # Compiled, with types that do not name all that is in there.
 _GcsClient: Any = vars(_raylet)["GcsClient"]
-_TokenLoader: Any = vars(_raylet)["AuthenticationTokenLoader"]
 
 T = TypeVar("T")
 
@@ -50,14 +50,14 @@ def look_for(address: str) -> Joinable | None:
         UserError: where it cannot be joined, or not be started as the environment has it, with
             the reason and what to do.
     """
-    has_token = _has_token()
+    is_token_there = _is_token_there()
     address, source = find(address)
     if address == LOCAL:
         return None
     host, port = parse(address, source)
     shown = f"{source} {address}"
     ip = _knock(host, port, shown)
-    if not has_token and _token_mode() == "token":
+    if not is_token_there and token_mode() == "token":
         raise UserError(
             f"{shown}: RAY_AUTH_MODE is token, but there is no token; set RAY_AUTH_TOKEN_PATH to "
             "the file with the cluster's."
@@ -66,23 +66,17 @@ def look_for(address: str) -> Joinable | None:
     return Joinable(address, about.get("ray_init_cluster") is True)
 
 
-def _has_token() -> bool:
+def _is_token_there() -> bool:
     """Whether there is a token to show."""
-    if _token_mode() == "disabled":
+    if token_mode() == "disabled":
         return False
     try:
-        return bool(_TokenLoader.instance().has_token(ignore_auth_mode=True))
+        return has_token()
     except AuthenticationError:
-        file = os.environ.get("RAY_AUTH_TOKEN_PATH")
         raise UserError(
-            f"RAY_AUTH_TOKEN_PATH = {file}: there is no such file, or no token in it; unset it, or "
-            "name the file with the token of the Ray cluster."
+            f"RAY_AUTH_TOKEN_PATH = {token_file()}: there is no such file, or no token in it; "
+            "unset it, or name the file with the token of the Ray cluster."
         ) from None
-
-
-def _token_mode() -> str | None:
-    mode = os.environ.get("RAY_AUTH_MODE")
-    return None if mode is None else mode.lower()
 
 
 def _knock(host: str, port: int, shown: str) -> str:
@@ -160,8 +154,7 @@ def _look(address: str, shown: str) -> Mapping[str, object]:
 
 
 def _token() -> str:
-    mode = _token_mode()
-    file = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    mode, file = token_mode(), token_file()
     if mode != "token":
         is_now = "is not set" if mode is None else f"is {short(mode)}"
         return (

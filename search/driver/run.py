@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TypeVar, overload
 
 import ray
@@ -14,13 +15,16 @@ from ray import tune
 
 from model import FP32, LAST, Material, Setting, TrialFolder, in_precision, load_material, train
 from search.driver.callbacks import Bookkeeping, Hooks
+from search.driver.cluster_error import ClusterError
 from search.driver.faults import RESTARTS, Faults
 from search.driver.harmless import Harmless
+from search.driver.head_watch import HeadWatch
 from search.driver.interruption import Interruption
 from search.driver.live_view import LiveView
 from search.driver.precision import precision_on_cluster
 from search.driver.ray_cluster import placeable_claim, ray_cluster, whose
 from search.driver.ray_head import look_for
+from search.driver.ray_token import tokens_as_before
 from search.driver.room import Room, watched
 from search.driver.scheduler import LedgerScheduler
 from search.driver.searcher import LedgerSearcher
@@ -94,10 +98,12 @@ def run(
 
     Raises:
         UserError: if something in the study, the data or the encoder is not right.
+        ClusterError: if Ray does not start, or goes while the search runs; the study can go on.
         KeyboardInterrupt: if the user interrupted; the study can go on.
         OSError: if the disk takes nothing more; the study can go on once it does.
     """
     with handling(terminate), ExitStack() as stack:
+        stack.enter_context(tokens_as_before())
         # The cluster first: what is wrong with it is told before anything is read or written.
         joined = None if ray.is_initialized() else look_for(address)
         stack.enter_context(folder.locked())
@@ -108,7 +114,7 @@ def run(
         precision = folder.precision(study)
         setting = Setting.of(study, material, precision or FP32)
         folder.check_content(setting)  # Ray takes seconds to start.
-        stack.enter_context(ray_cluster(joined))
+        head = stack.enter_context(ray_cluster(joined))
         _log.info("Ray is up")
         if joined is not None and joined.is_of_a_program:
             tell_and_log(whose(joined), quiet)
@@ -130,7 +136,7 @@ def run(
         there = StudyFolder(folder.path.absolute())
         trials = in_precision(study, precision)
         shared = Shared(trials, there, material.corpus, material.encoder, training)
-        _drive(made, shared, claim, quiet)
+        _drive(made, shared, claim, head, quiet)
         return made
 
 
@@ -146,7 +152,7 @@ def _material(study: StudyFile, folder: StudyFolder, quiet: bool) -> Material:
     return material
 
 
-def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
+def _drive(agenda: Agenda, shared: Shared, claim: Claim, head: HeadWatch, quiet: bool) -> None:
     """Have Ray Tune train an agenda's trials until it is at its end."""
     study = agenda.study
     view, harmless = LiveView(agenda, quiet), Harmless()
@@ -170,7 +176,7 @@ def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
         if record.ended is not None and agenda.folder.trial(record.id).is_open:
             _close(agenda.folder.trial(record.id), record, harmless)
     faults = Faults(agenda, tell)
-    interruption = Interruption(EndRequest(agenda.folder.end_request), tell)
+    interruption = Interruption(EndRequest(agenda.folder.end_request), tell, lambda: head.is_lost)
     searcher = LedgerSearcher(agenda, ended, faults, interruption)
     trainable = tune.with_resources(
         partial(run_trial, shared=ray.put(shared)),
@@ -185,6 +191,7 @@ def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
         "The interruption": interruption,
     }
     with tempfile.TemporaryDirectory(prefix="ablatune-") as scratch:
+        head.left += [agenda.folder.end_request, Path(scratch)]
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -217,6 +224,9 @@ def _drive(agenda: Agenda, shared: Shared, claim: Claim, quiet: bool) -> None:
     if interruption.broken is not None:
         _log.error("%s", disk_sentence(interruption.broken))
         raise interruption.broken
+    if interruption.is_cut_off:
+        _log.error("%s", head.sentence)
+        raise ClusterError(head.sentence)
     if interruption.asked:
         _log.info("interrupted; the same command goes on from here")
         raise KeyboardInterrupt

@@ -28,6 +28,7 @@ from search.worker.placement import Claim
 from spaces import Config, ResourceSettings, StudyFile, UserError
 
 _HERE = "127.0.0.1"
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 # Our packages are found as this process has found them, whatever lies in the user's folder or on
 # PYTHONPATH, and nothing else is that lies beside them.
@@ -115,20 +116,21 @@ def _environments(
         environment = {**os.environ, **WORKER_ENVIRONMENT}
         environment["OMP_NUM_THREADS"] = str(resources.cpus)
         settle(environment, None)
-        gpus = _claim(resources).gpus
-        if gpus and torch.cuda.is_available():
-            number = int((slot * resources.processes + rank) * gpus)
-            environment["CUDA_VISIBLE_DEVICES"] = _device(number)
+        process = slot * resources.processes + rank
+        environment[_DEVICES] = ",".join(_claim(resources).devices(process, _devices()))
         if meeting is not None:
             launch = Launch(rank, resources.processes, 0, _HERE, meeting.port, is_hosted=True)
             settle(environment, launch)
         yield environment
 
 
-def _device(number: int) -> str:
-    """CUDA's name of one of the devices that this process sees, which may not be all."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return seen.split(",")[number].strip() if seen else str(number)
+def _devices() -> list[str]:
+    """CUDA's names of the devices that this process sees, which may not be all."""
+    count = torch.cuda.device_count()
+    named = os.environ.get(_DEVICES, "")
+    return (
+        [name.strip() for name in named.split(",")][:count] if named else [*map(str, range(count))]
+    )
 
 
 class _Process:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from spaces import UserError
 
 _FLOCK = "hhqqi4x"  # struct flock: kind, whence, start, length (0: to the end), process
 _HELD = (errno.EAGAIN, errno.EACCES)
+_SECONDS_TO_WRITE = 1.0
 
 
 class HeldError(Exception):
@@ -53,8 +55,7 @@ def hold(file: Path) -> Iterator[None]:
                     "searches there at once would spoil the study; name a folder on another disk "
                     "with --dir."
                 ) from None
-            opened.seek(0)
-            raise HeldError(opened.read().strip() or "unknown") from None
+            raise HeldError(_holder(opened)) from None
         opened.truncate(0)
         opened.write(str(os.getpid()))
         opened.flush()
@@ -62,6 +63,17 @@ def hold(file: Path) -> Iterator[None]:
             yield
         finally:
             opened.truncate(0)
+
+
+def _holder(file: IO[str]) -> str:
+    """The number of the process that holds the lock, which it writes just after it has taken it."""
+    deadline = time.monotonic() + _SECONDS_TO_WRITE
+    while True:
+        file.seek(0)
+        number = file.read().strip()
+        if number or time.monotonic() > deadline:
+            return number or "unknown"
+        time.sleep(_SECONDS_TO_WRITE / 100)
 
 
 def is_held(file: Path) -> bool:

@@ -64,6 +64,15 @@ class Claim:
         """How many trials have room side by side on nodes with these resources."""
         return sum(self.processes_on(node) for node in nodes) // self.processes
 
+    def devices(self, process: int, node: Sequence[str]) -> Sequence[str]:
+        """Which of a node's GPUs one of the processes on it has, of all trials there: whole ones of
+        its own, or a part of one that is full before the next one is begun, or none at all."""
+        if 0 < self.gpus < 1:
+            first, number = process // _parts(1.0, self.gpus), 1
+        else:
+            first, number = process * int(self.gpus), int(self.gpus)
+        return node[first : first + number]
+
     def describe(self) -> str:
         each = _amounts(self.bundle)
         if self.processes == 1:

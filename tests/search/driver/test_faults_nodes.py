@@ -70,9 +70,12 @@ def told_by(scenario: str, home: Home) -> list[str]:
 
 def test_a_trial_goes_on_on_another_node_when_its_own_is_lost(make_home: MakeHome) -> None:
     home = make_home(
-        space={"epochs": 5, "samples_per_epoch": 256, "batch_size": 4}, search={"trials": 1}
+        space={"epochs": 5, "samples_per_epoch": 256, "batch_size": 4},
+        search={"trials": 1},
+        resources={"precision": "auto"},  # which asks the node that the trial will run on
     )
     told = told_by("lost_node", home)
+    assert re.search(r"precision: (fp32|bf16) is the faster", home.folder.log.read_text())
     assert any(
         re.match(r"Node [\d.]+ was lost; its trials go on on the \d node", t) for t in told
     ), told

@@ -72,3 +72,9 @@ def test_every_node_that_a_trial_fits_on_is_asked(
     study = parse_study({"resources": {"cpus": 2}}, "s", "s")
     assert precision_on_cluster(study, material=None) == expected  # type: ignore[arg-type]
     assert (asked["there"], asked["here"]) == (there, here)
+
+
+def test_a_node_can_be_asked_in_ray_s_own_terms() -> None:
+    """Ray checks what a task is to take where it is declared, before there is a cluster."""
+    task = precision._ask("ab" * 28)
+    assert task.remote is not None

@@ -59,6 +59,7 @@ def test_the_longest_place_still_takes_rays_sockets(short: Path) -> None:
         {"TMPDIR": ""},
         {"TMPDIR": "/dev/null"},
         {"RAY_TMPDIR": "/" + "x" * 50},
+        {"RAY_TMPDIR": "/tmp/\u00e9"},
     ],
     ids=str,
 )
@@ -83,7 +84,7 @@ def test_where_none_does_it_is_one_sentence(short: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "USUAL", ("/nowhere",))
     monkeypatch.setenv("TMPDIR", "/" + "x" * 60)
     with (
-        pytest.raises(UserError, match=rf"at most {LONGEST} bytes.*/xxx.*RAY_TMPDIR"),
+        pytest.raises(UserError, match=rf"at most {LONGEST} characters.*/xxx.*RAY_TMPDIR"),
         ray_folder(),
     ):
         pass

@@ -52,16 +52,26 @@ def test_processes_of_a_trial_meet_at_a_port_that_is_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "devices"),
-    [(None, ["2", "3"]), ("4,5,6,7", ["6", "7"]), ("a, b, c, d", ["c", "d"])],
+    ("visible", "gpus", "devices"),
+    [
+        (None, 1.0, ["2", "3"]),
+        ("4,5,6,7", 1.0, ["6", "7"]),
+        ("a, b, c, d", 1.0, ["c", "d"]),
+        ("a,b,c,d", None, ["c", "d"]),  # one each where it is not said
+        ("a,b,c,d", 0.5, ["b", "b"]),
+        ("a,b,c,d", 0.4, ["b", "b"]),
+        ("a,b,c,d", 0.0, ["", ""]),
+        (None, 0.0, ["", ""]),
+    ],
 )
-def test_each_process_has_one_of_the_devices_that_are_visible(
-    monkeypatch: pytest.MonkeyPatch, visible: str | None, devices: list[str]
+def test_each_process_sees_its_part_of_the_devices_that_are_visible(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: float | None, devices: list[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    environments = timing._environments(ResourceSettings(processes=2, gpus=1.0), 1, None)
+    environments = timing._environments(ResourceSettings(processes=2, gpus=gpus), 1, None)
     assert [one["CUDA_VISIBLE_DEVICES"] for one in environments] == devices

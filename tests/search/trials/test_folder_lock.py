@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from search.trials import folder_lock
 from search.trials.folder_lock import HeldError, hold, is_held
 from spaces import UserError
 
@@ -97,3 +100,23 @@ def test_a_disk_without_locks_is_one_sentence(
     ):
         pass
     assert not is_held(tmp_path / ".lock")
+
+
+def test_who_comes_between_the_lock_and_the_number_in_it_is_told_the_number(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with lock.open("a+") as held:
+        folder_lock._call(held, fcntl.F_OFD_SETLK)
+        threading.Timer(0.05, lock.write_text, ["123"]).start()
+        with pytest.raises(HeldError) as error, hold(lock):
+            pass
+    assert error.value.process == "123"
+
+
+def test_a_holder_that_says_nothing_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_lock, "_SECONDS_TO_WRITE", 0.01)
+    with (tmp_path / ".lock").open("a+") as held:
+        folder_lock._call(held, fcntl.F_OFD_SETLK)
+        with pytest.raises(HeldError, match="unknown"), hold(tmp_path / ".lock"):
+            pass

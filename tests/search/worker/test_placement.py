@@ -87,3 +87,22 @@ def test_what_fits_never_exceeds_the_sum_and_is_refused_exactly_where_it_is_noth
     assert fit * processes * cpus <= sum(sizes)
     assert fit == sum(size // cpus for size in sizes) // processes
     assert (claim.refuse(cluster) is None) == (fit > 0)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices"),
+    [
+        (0.0, ["", "", "", ""]),
+        (1.0, ["a", "b", "c", ""]),
+        (2.0, ["ab", "c", "", ""]),
+        (0.5, ["a", "a", "b", "b"]),
+        (0.33, ["a", "a", "a", "b"]),
+        (0.4, ["a", "a", "b", "b"]),  # two fit into one, and a fifth is left
+        (0.7, ["a", "b", "c", ""]),
+    ],
+)
+def test_each_process_has_its_own_devices_or_a_part_of_one(gpus: float, devices: list[str]) -> None:
+    claim = Claim(processes=1, cpus=1.0, gpus=gpus)
+    assert ["".join(claim.devices(process, "abc")) for process in range(4)] == devices
+    fitting = claim.processes_on({"CPU": 64.0, "GPU": 3.0}) if gpus else 4
+    assert all(devices[:fitting]) == bool(gpus)
