@@ -66,8 +66,10 @@ def _lost_marks(lines: Sequence[str], examples: Sequence[Example], skipped: set[
 
 def _is_of(text: str, line: str) -> bool:
     """Whether a line has an example's text, or the beginning of one that goes over lines."""
-    beginning = line.rpartition("\t")[2].lstrip('"')
-    return text in line or (bool(beginning) and "\n" in text and text.startswith(beginning))
+    if text in line or text in line.replace('""', '"'):
+        return True
+    beginning = line.partition('"')[2].replace('""', '"').strip()
+    return bool(beginning) and "\n" in text and text.startswith(beginning)
 
 
 def _lost_lines(
