@@ -127,6 +127,8 @@ def load_study(study: str | Path, overrides: Sequence[str] = (), stored: bool = 
     """
     file = _find(study)
     document = _read(file)
+    if stored:
+        _check_whole(document, file)
     _resolve_paths(document, file.parent)
     changes = parse_overrides(overrides)
     _resolve_paths(changes, Path.cwd())
@@ -136,6 +138,17 @@ def load_study(study: str | Path, overrides: Sequence[str] = (), stored: bool = 
         if isinstance(written, dict):  # anything else is refused by parse_study
             written.update(values)
     return parse_study(document, file.stem, str(file), meant)
+
+
+def _check_whole(document: Mapping[str, Any], file: Path) -> None:
+    """What a study writes out has every table. A file that was emptied, or cut behind a table, is
+    TOML too, but of another study."""
+    lacking = [table for table in ("encoder", "data", "space", *TABLES) if table not in document]
+    if lacking:
+        raise UserError(
+            f"{file} has no table [{lacking[0]}]: it was emptied or cut short. Restore it, or "
+            "remove it, and the next search of the study there writes it anew."
+        )
 
 
 def _meant(document: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> set[str]:

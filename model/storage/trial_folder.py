@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -15,7 +16,7 @@ import tomli_w
 
 from model.storage.checkpoint import LAST, mend_checkpoint
 from model.storage.whole_files import append_whole
-from spaces import Config
+from spaces import Config, UserError
 
 Metrics = Mapping[str, float]
 
@@ -115,7 +116,14 @@ class TrialFolder:
         return rows
 
     def _stored(self) -> str:
-        content = self.metrics.read_bytes() if self.metrics.exists() else b""
+        try:
+            content = self.metrics.read_bytes()
+        except FileNotFoundError:
+            content = b""
+        except OSError as error:
+            if error.errno not in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
+                raise  # The disk is at fault, or the rights on it.
+            raise UserError(f"Cannot read {self.metrics}: {error.strerror}.") from None
         return content.decode("utf-8", errors="replace")
 
 

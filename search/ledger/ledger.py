@@ -28,17 +28,9 @@ from search.ledger.meter import Meter
 from search.ledger.open_trial import OpenTrial
 from search.ledger.proposals import Proposals
 from search.ledger.search_journal import SearchJournal
+from search.trials.attributes import FAILURE, PAUSED, PROMOTED, STEPS_PER_EPOCH, STOPPED
 from search.trials.epochs import Clock
-from search.trials.journal_file import (
-    FAILURE,
-    PAUSED,
-    STATES,
-    STEPS_PER_EPOCH,
-    STOPPED,
-    mend_journal,
-    record_of,
-    study_name,
-)
+from search.trials.journal_file import STATES, mend_journal, record_of, study_name
 from search.trials.record import Record, trial_id
 from search.trials.rungs import Rungs
 from search.trials.study_folder import StudyFolder
@@ -46,10 +38,6 @@ from search.trials.tally import Tally
 from spaces import StudyFile
 
 _log = logging.getLogger("ablatune")
-
-# Optuna's user attribute of a trial that was promoted: how many trials had been started before,
-# and how many promotions there had been.
-_PROMOTED = "promoted"
 
 # Its warnings are of what was decided here, or of packages that it would be faster with.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -145,7 +133,7 @@ class Ledger:
 
     def _promote(self, name: str) -> Record:
         trial = self._open[name]
-        trial.handle.set_user_attr(_PROMOTED, [len(self.records), self._promotions])
+        trial.handle.set_user_attr(PROMOTED, [len(self.records), self._promotions])
         trial.handle.set_user_attr(PAUSED, None)
         self._promotions += 1
         trial.enter("handed out")
@@ -254,8 +242,8 @@ class Ledger:
                 self._proposals.had(record.values)
             else:
                 left.append(stored)
-            if _PROMOTED in stored.user_attrs:
-                self._promotions = max(self._promotions, stored.user_attrs[_PROMOTED][1] + 1)
+            if PROMOTED in stored.user_attrs:
+                self._promotions = max(self._promotions, stored.user_attrs[PROMOTED][1] + 1)
             for epoch, score in record.scores.items():
                 self.rungs.record(record.id, epoch, score)
         self.tally = Tally(self.records.values())
@@ -291,5 +279,5 @@ class Ledger:
 def _turn(trial: FrozenTrial) -> tuple[float, float]:
     """A key that sorts trials in the order in which they were last handed out: a promoted one
     before the next new one."""
-    started, promotions = trial.user_attrs.get(_PROMOTED, (trial.number, math.inf))
+    started, promotions = trial.user_attrs.get(PROMOTED, (trial.number, math.inf))
     return started, promotions

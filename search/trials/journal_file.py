@@ -11,6 +11,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from search.trials.attributes import FAILURE, PAUSED, STEPS_PER_EPOCH
 from search.trials.distributions import values_of
 from search.trials.epochs import Clock
 from search.trials.journal_lines import JournalLines, ReadJournal, read_file
@@ -27,13 +28,6 @@ STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "stopped",
     TrialState.FAIL: "failed",
 }
-
-# Optuna's user attributes of a trial: why it failed, at which epoch it was decided to stop it, and
-# at which it is paused (None where it goes on again), which Optuna has no state for.
-FAILURE, STOPPED, PAUSED = "failure", "stopped", "paused"
-
-# And one of the study: how many steps of intermediate values make an epoch, 1 where it is missing.
-STEPS_PER_EPOCH = "steps_per_epoch"
 
 
 def open_journal(file: Path) -> JournalStorage:

@@ -10,6 +10,7 @@ mean, and the journal ends before it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,10 +19,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import json_to_distribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
+from search.trials.attributes import is_sound
 from spaces import UserError
 
 # Optuna's operations, as `optuna.storages.journal._storage.JournalOperation` numbers them.
@@ -53,6 +55,8 @@ class Known:
     """The lines that began a trial, which no process writes twice; but someone may have enqueued
     one and the same trial again, so that of those it is asked what follows."""
     enqueued_twice: bool = False
+    ended: set[int] = field(default_factory=set)
+    """The trials that have ended, of which Optuna takes no more lines."""
     last: int | None = None
     """The operation of the last line."""
 
@@ -69,6 +73,8 @@ class Known:
         self.last = log["op_code"]
         if self.last == _CREATE_STUDY:
             self.studies.add(log["study_name"])
+        elif self.last == _STATE and TrialState(log["state"]).is_finished():
+            self.ended.add(log["trial_id"])
         elif self.last == _CREATE_TRIAL:
             self.trials += 1
             if log["datetime_start"] is not None or not self.enqueued_twice:
@@ -160,6 +166,9 @@ def _read(content: bytes, known: Known) -> JournalLines:
         elif log is None:
             damages.append(Damage(number, why))
             open_damage = True
+        elif log["op_code"] in _OF_A_TRIAL and log["trial_id"] in known.ended:
+            says_nothing = log["op_code"] != _SCORE
+            damages.append(Damage(number, "is of a trial that had ended", says_nothing))
         else:
             lost = [damage for damage in damages if not damage.says_nothing]
             misfit = known.why_not(log)
@@ -242,12 +251,27 @@ def _are_values(values: object) -> bool:
 
 
 @cache
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
+
+
 def _is_distribution(text: str) -> bool:
-    return bool(json_to_distribution(text))
+    return bool(_distribution(text))
 
 
 def _has_attribute(log: Log, key: str) -> bool:
-    return isinstance(log[key], dict) and len(log[key]) == 1
+    attributes = log[key]
+    if not isinstance(attributes, dict) or len(attributes) != 1:
+        return False
+    return key == "system_attr" or all(is_sound(*item) for item in attributes.items())
+
+
+def _is_value(internal: float, distribution: str) -> bool:
+    """Whether a parameter can have the value, which of a choice is its place among the options."""
+    kind = _distribution(distribution)
+    if isinstance(kind, CategoricalDistribution):
+        return internal in range(len(kind.choices))
+    return math.isfinite(internal)
 
 
 def _is_trial(log: Log) -> bool:
@@ -291,11 +315,14 @@ _FIELDS: dict[int, Callable[[Log], bool]] = {
         _is_id(log["trial_id"])
         and isinstance(log["param_name"], str)
         and _is_number(log["param_value_internal"])
-        and _is_distribution(log["distribution"])
+        and _is_value(log["param_value_internal"], log["distribution"])
     ),
     _STATE: _is_state,
     _SCORE: lambda log: (
-        _is_id(log["trial_id"]) and _is_id(log["step"]) and _is_number(log["intermediate_value"])
+        _is_id(log["trial_id"])
+        and _is_id(log["step"])
+        and _is_number(log["intermediate_value"])
+        and math.isfinite(log["intermediate_value"])  # A search reports no other score.
     ),
     _USER: lambda log: _is_id(log["trial_id"]) and _has_attribute(log, "user_attr"),
     _SYSTEM: lambda log: _is_id(log["trial_id"]) and _has_attribute(log, "system_attr"),

@@ -155,3 +155,10 @@ def test_bytes_of_no_text_are_read_over(folder: TrialFolder) -> None:
     with folder.metrics.open("ab") as file:
         file.write(b"\xff\xfe\n")
     assert folder.read() == [{"epoch": 1, "score/mean": 0.5}]
+
+
+def test_metrics_that_are_a_folder_are_one_sentence(folder: TrialFolder) -> None:
+    folder.metrics.mkdir(parents=True)
+    with pytest.raises(UserError) as error:
+        folder.read()
+    assert str(error.value) == f"Cannot read {folder.metrics}: Is a directory."

@@ -310,3 +310,52 @@ def test_whatever_happens_to_its_bytes_a_journal_is_mended_or_refused(
     again = opened(begun.folder.path)
     assert len(finish(again).records) >= 4
     assert read_lines(begun.folder.journal.read_bytes()).is_whole
+
+
+def with_line(content: bytes, wanted: Callable[[dict[str, Any]], bool], **changes: Any) -> bytes:
+    """The first line that is wanted with other values."""
+    lines = content.splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if wanted(json.loads(line)))
+    lines[at] = json.dumps({**json.loads(lines[at]), **changes}).encode() + b"\n"
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("value", ["x", 0, -1, 2.5, True, None, [1]])
+def test_an_attribute_of_ours_that_cannot_be_is_left_out(value: object) -> None:
+    line = {"op_code": 2, "worker_id": "w", "study_id": 0, "user_attr": {"steps_per_epoch": value}}
+    begin = {"op_code": 0, "worker_id": "w", "study_name": "s", "directions": [2]}
+    read = read_lines(b"".join(json.dumps(row).encode() + b"\n" for row in (begin, line)))
+    assert [damage.line for damage in read.damages] == [2]
+    others = {**line, "user_attr": {"of another program": value}}
+    read = read_lines(b"".join(json.dumps(row).encode() + b"\n" for row in (begin, others)))
+    assert read.is_whole
+
+
+def test_a_choice_that_is_none_of_the_options_is_no_line(begun: Ledger) -> None:
+    content = begun.folder.journal.read_bytes()
+
+    def is_choice(log: dict[str, Any]) -> bool:
+        return log["op_code"] == 5 and log["param_name"] == "jaccard"
+
+    assert read_lines(with_line(content, is_choice, param_value_internal=1)).is_whole
+    for place in (2, -1, 0.5, 10**9):
+        assert not read_lines(with_line(content, is_choice, param_value_internal=place)).is_whole
+
+
+def test_a_score_behind_its_trials_end_is_told(begun: Ledger) -> None:
+    content = begun.folder.journal.read_bytes()
+    logs = [json.loads(line) for line in content.splitlines()]
+    end = next(log for log in logs if log["op_code"] == 6 and log["values"])
+    score = {"op_code": 7, "worker_id": "w", "trial_id": end["trial_id"], "step": 9}
+    late = json.dumps({**score, "intermediate_value": 0.5}).encode() + b"\n"
+    (damage,) = read_lines(content + late).damages
+    assert (damage.line, damage.why) == (len(logs) + 1, "is of a trial that had ended")
+    assert not damage.says_nothing
+    assert len(read_lines(content + late).logs) == len(logs)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_score_that_is_no_number_is_no_line(value: float, begun: Ledger) -> None:
+    content = begun.folder.journal.read_bytes()
+    changed = with_line(content, lambda log: log["op_code"] == 7, intermediate_value=value)
+    assert len(read_lines(changed).lost) == 1

@@ -336,3 +336,17 @@ def test_a_setting_that_says_nothing_is_one_sentence(tmp_path: Path) -> None:
         folder.setting_file.write_text(content)
         with pytest.raises(UserError, match=r"setting\.toml does not say .* remove that file"):
             folder.open(at("/there"), SETTING)
+
+
+@pytest.mark.parametrize(
+    ("kept", "lacks"),
+    [("", "encoder"), ("[encoder]", "data"), ("[encoder][data][space]", "search")],
+)
+def test_a_stored_study_that_was_cut_short_is_not_taken_for_another(
+    kept: str, lacks: str, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "s")
+    folder.open(parse_study({"space": {"epochs": 3}}, "s", "s"))
+    folder.file.write_text(kept.replace("[", "\n["))
+    with pytest.raises(UserError, match=rf"has no table \[{lacks}\]: it was emptied or cut short"):
+        folder.study()
