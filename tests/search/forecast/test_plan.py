@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,16 +103,20 @@ def test_steps_are_timed_in_as_many_processes_as_trials(study: StudyFile) -> Non
         for smart in (False, True)
     ]
     configs.append(configs[0].replace(trainable_layers="none"))
-    timings: Timings = time_steps(study, configs, slots=2)
-    assert [len(timed) for timed in timings.timed] == [2, 2, 2]
-    fastest = [min(one.update for one in timed) for timed in timings.timed]
-    plain, smart, frozen = fastest
-    assert smart > 1.5 * plain > plain > 1.3 * frozen > 0
-    for timed, config in zip(timings.timed, configs, strict=True):
-        for one in timed:
-            assert min(one.evaluation, one.save, one.start) > 0
-            assert (one.embedding > 0) == (config.trainable_layers == "none")
-    assert timings.ready > 0
+    fastest = [math.inf] * 3
+    for _ in range(4):  # Other work on the machine may slow one down, which time alone tells.
+        timings: Timings = time_steps(study, configs, slots=2)
+        assert [len(timed) for timed in timings.timed] == [2, 2, 2]
+        for timed, config in zip(timings.timed, configs, strict=True):
+            for one in timed:
+                assert min(one.evaluation, one.save, one.start, one.update) > 0
+                assert (one.embedding > 0) == (config.trainable_layers == "none")
+        assert timings.ready > 0
+        updates = [min(one.update for one in timed) for timed in timings.timed]
+        plain, smart, frozen = fastest = list(map(min, fastest, updates))
+        if smart > 1.5 * plain > 1.5 * 1.3 * frozen:
+            return
+    pytest.fail(f"seconds of an update, plain, SMART, frozen: {fastest}")
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "bf16"), ("fp32", "fp32")])
