@@ -52,6 +52,7 @@ from model import (
     make_accelerator,
     release_memory,
     train,
+    write_whole,
 )
 from spaces import UserError, Value, load_study
 
@@ -114,7 +115,7 @@ def record(options: argparse.Namespace) -> None:
                 raise UserError(f"{options.results} was begun with another --seed.")
         held = {(curve.number, curve.seed) for curve in stored}
         todo = [key for key in todo if key not in held]
-        options.results.write_text("".join(curve.line() for curve in stored), encoding="utf-8")
+        write_whole(options.results, "".join(curve.line() for curve in stored))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, spawn) as pool:
         futures = [

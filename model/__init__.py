@@ -16,7 +16,7 @@ from model.precision import BF16, FP32, faster_precision, in_precision
 from model.setting import Setting
 from model.storage.checkpoint import BEST, LAST, load_best, load_last
 from model.storage.trial_folder import Metrics, TrialFolder
-from model.storage.whole_files import append_whole
+from model.storage.whole_files import append_whole, drop_unfinished, replace_whole, write_whole
 from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
 from model.tasks.task import Task
 from model.training.early_stopping import has_stalled
@@ -74,6 +74,7 @@ __all__ = [
     "append_whole",
     "build_corpus",
     "build_network",
+    "drop_unfinished",
     "embeds_once",
     "epoch_work",
     "evaluate",
@@ -92,8 +93,10 @@ __all__ = [
     "make_accelerator",
     "never",
     "release_memory",
+    "replace_whole",
     "settle",
     "train",
     "usable_cpus",
     "work_kind",
+    "write_whole",
 ]

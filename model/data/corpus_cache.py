@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import astuple
@@ -24,6 +23,7 @@ from model.data.corpus import Corpus, Split
 from model.data.examples import SkippedRow
 from model.storage.cache import cache_folder, drop_oldest
 from model.storage.code_hash import code_hash
+from model.storage.whole_files import write_whole
 
 KEPT = 10
 """How many entries stay, the last used ones."""
@@ -57,22 +57,14 @@ def read_cache(key: str) -> tuple[Corpus, tuple[SkippedRow, ...]] | None:
 
 
 def write_cache(key: str, corpus: Corpus, skipped: Iterable[SkippedRow]) -> None:
-    """Keep a corpus. It is written beside and renamed, so that no reader sees a part of it."""
+    """Keep a corpus. It is flushed to the disk, for zeros that a machine left that went down would
+    be read as tokens."""
     rows = json.dumps([astuple(row) for row in skipped])
     content = save(_arrays(corpus), metadata={_SKIPPED: rows})
     with suppress(OSError, RuntimeError):
         file = _file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, unfinished = tempfile.mkstemp(dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as beside:
-                beside.write(content)
-                beside.flush()
-                os.fsync(descriptor)
-            Path(unfinished).replace(file)
-        except OSError:
-            Path(unfinished).unlink()
-            raise
+        write_whole(file, content)
         drop_oldest(file.parent, KEPT)
 
 

@@ -8,8 +8,6 @@ no generator state: an update's random numbers come from the seed and its own nu
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model.storage.whole_files import with_name
+from model.storage.whole_files import drop_unfinished, replace_whole
 from spaces import UserError
 
 BEST, LAST = "best.safetensors", "last.pt"
@@ -26,8 +24,9 @@ BEST, LAST = "best.safetensors", "last.pt"
 
 def save_best(folder: Path, weights: dict[str, Tensor], about: dict[str, str]) -> None:
     """Write `best.safetensors`; `about` goes into its header."""
+    folder.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
-    _write(folder / BEST, lambda file: save_file(plain, file, metadata=about))
+    replace_whole(folder / BEST, lambda file: save_file(plain, file, metadata=about))
 
 
 def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -39,7 +38,8 @@ def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def save_last(folder: Path, state: dict[str, Any]) -> None:
     """Write `last.pt`."""
-    _write(folder / LAST, lambda file: torch.save(state, file))
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_whole(folder / LAST, lambda file: torch.save(state, file))
 
 
 def load_last(folder: Path, mmap: bool = False) -> dict[str, Any] | None:
@@ -65,7 +65,8 @@ def load_last(folder: Path, mmap: bool = False) -> dict[str, Any] | None:
 def mend_checkpoint(folder: Path) -> str | None:
     """Make a folder fit to go on from: without the halves that a killed process left behind, and
     without a `last.pt` that cannot be read. A sentence on the latter, None where all is well."""
-    for name in (BEST, LAST):
+    drop_unfinished(folder)
+    for name in (BEST, LAST):  # as earlier versions named them
         for unfinished in folder.glob(f".{name}.*"):
             unfinished.unlink()
     try:
@@ -74,37 +75,3 @@ def mend_checkpoint(folder: Path) -> str | None:
         (folder / LAST).unlink()
         return f"its checkpoint {folder / LAST} was damaged: it is trained from the start"
     return None
-
-
-def _write(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside the old one, flush it to the disk and rename it: a reader sees the old
-    file or the new one.
-
-    Raises:
-        OSError: with the file's name, if it could not be written.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        try:
-            write(unfinished)
-        except OSError:
-            raise
-        except Exception:  # of safetensors or torch, which do not say why; the disk does
-            _fill(unfinished)
-            raise
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(file)
-    except OSError as error:
-        raise with_name(error, file) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _fill(file: Path) -> None:
-    """Write zeros where writing just failed, to learn why; raises OSError with the reason if it
-    fails again."""
-    with file.open("ab", buffering=0) as end:
-        for _ in range(16):
-            end.write(bytes(1 << 20))

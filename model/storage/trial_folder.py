@@ -15,7 +15,7 @@ from typing import Any
 import tomli_w
 
 from model.storage.checkpoint import LAST, mend_checkpoint
-from model.storage.whole_files import append_whole
+from model.storage.whole_files import append_whole, drop_unfinished, write_whole
 from spaces import Config, UserError
 
 Metrics = Mapping[str, float]
@@ -52,9 +52,9 @@ class TrialFolder:
         reading, and, for a trial outside a study, what else decides its numbers."""
         self.path.mkdir(parents=True, exist_ok=True)
         if setting is not None:
-            _replace(self.setting_file, tomli_w.dumps(setting))
+            write_whole(self.setting_file, tomli_w.dumps(setting))
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in config.values().items()}
-        _replace(self.path / "config.toml", tomli_w.dumps(values))
+        write_whole(self.path / "config.toml", tomli_w.dumps(values))
 
     @property
     def is_begun(self) -> bool:
@@ -70,8 +70,7 @@ class TrialFolder:
         """Put right what a process that was killed, a machine that went down, or a hand from
         outside left here; only before the trial runs. A sentence on what was lost, None where that
         is nothing."""
-        for unfinished in self.path.glob("*.unfinished"):
-            unfinished.unlink()
+        drop_unfinished(self.path)
         lost = [self._mend_metrics(), mend_checkpoint(self.checkpoint)]
         return "; ".join(sentence for sentence in lost if sentence) or None
 
@@ -80,8 +79,8 @@ class TrialFolder:
         if not damaged:
             return None
         copy = self.metrics.with_suffix(".damaged")
-        copy.write_bytes(self.metrics.read_bytes())
-        _replace(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        write_whole(copy, self.metrics.read_bytes())
+        write_whole(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
         return f"{_damage_of(self.metrics, damaged)} (the file as it was: {copy})"
 
     def config(self) -> Config:
@@ -102,7 +101,7 @@ class TrialFolder:
         stored = self._stored()
         kept = "".join(json.dumps(row) + "\n" for row in _read(stored)[0] if row["epoch"] < epoch)
         if kept != stored:
-            _replace(self.metrics, kept + line)
+            write_whole(self.metrics, kept + line)
             return
         with self.metrics.open("ab", buffering=0) as file:
             append_whole(file, line.encode())
@@ -159,10 +158,3 @@ def _is_number(value: object) -> bool:
 
 def _damage_of(file: Path, damaged: list[int]) -> str:
     return f"its {file}, line(s) {', '.join(map(str, damaged))} cannot be read and are left out"
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file beside the old one and rename it, so that no reader ever sees a part of it."""
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)

@@ -24,7 +24,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from model import Setting
+from model import Setting, write_whole
 from search.text.words import counted
 from search.trials.distributions import distributions, encode
 from search.trials.epochs import Clock
@@ -76,10 +76,8 @@ class Earlier:
                     )
                 return taken
         found = find_earlier(study, folder.setting())
-        unfinished = folder.earlier.with_suffix(".unfinished")
         content = {"from": list(names), **asdict(found)}
-        unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        unfinished.replace(folder.earlier)
+        write_whole(folder.earlier, json.dumps(content, indent=1))
         return found
 
     def is_in(self, other: Earlier) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
+from model import write_whole
+
 _SECONDS_BETWEEN_WRITES = 10.0
 
 _log = logging.getLogger("ablatune")
@@ -71,9 +73,7 @@ class Meter:
         now = time.monotonic()
         spent = self._counted_spent = self.spent
         self._written = self._counted = now
-        unfinished = self._file.with_suffix(".unfinished")
         try:
-            unfinished.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
-            unfinished.replace(self._file)
+            write_whole(self._file, json.dumps(asdict(spent)) + "\n")
         except OSError as error:
-            _log.warning("cannot write %s: %s", self._file, error)
+            _log.warning("cannot write %s: %s", self._file, error.strerror)

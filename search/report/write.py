@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from model import write_whole
 from search.report.csv_files import csv_text, effect_rows, epoch_rows, trial_rows
 from search.report.measured import read_measured
 from search.report.page import page_html
@@ -30,14 +30,7 @@ def write_report(folder: StudyFolder) -> Path:
     try:
         folder.report.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            _write(folder.report / name, text)
+            write_whole(folder.report / name, text, can_be_made_again=True)
     except OSError as error:
         raise UserError(f"Cannot write to {folder.report}: {error.strerror}.") from None
     return folder.report / "index.html"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file under another name first and rename it, so that no reader sees half a file."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    unfinished.replace(path)

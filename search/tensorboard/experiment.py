@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,16 +48,19 @@ def merge_experiments(folder: Path, studies: Sequence[Path]) -> None:
 
 def _replace_experiment(folder: Path, columns: list[Any], metrics: list[Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    from model import replace_whole  # here, for it brings torch, which events do not need
+
     path = folder / EVENT_FILES.replace("*", "0.study")
-    unfinished = folder / f".study.{os.getpid()}"  # a name that TensorBoard does not read
-    unfinished.unlink(missing_ok=True)
-    file = EventFile(unfinished)
     experiment = api_pb2.Experiment(
         hparam_infos=columns, metric_infos=metrics, time_created_secs=time.time()
     )
-    file.write(0, summary=hparams_of(metadata.EXPERIMENT_TAG, experiment=experiment))
-    file.close()
-    unfinished.replace(path)
+
+    def write(unfinished: Path) -> None:
+        file = EventFile(unfinished)
+        file.write(0, summary=hparams_of(metadata.EXPERIMENT_TAG, experiment=experiment))
+        file.close()
+
+    replace_whole(path, write, can_be_made_again=True)
 
 
 def _read_experiment(folder: Path) -> Any:

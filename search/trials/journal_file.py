@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from model import write_whole
 from search.trials.attributes import FAILURE, PAUSED, STEPS_PER_EPOCH
 from search.trials.distributions import values_of
 from search.trials.epochs import Clock
@@ -59,13 +59,13 @@ def mend_journal(file: Path) -> str | None:
     good = b"".join(found.lines)
     if found.is_whole:
         if good != file.read_bytes():
-            _replace(file, good)
+            write_whole(file, good)
         return None
     if found.ends_early:
         raise UserError(f"{found.sentence(file)} {_how_to_go_on(file, found)}")
     copy = _beside(file)
-    copy.write_bytes(file.read_bytes())
-    _replace(file, good)
+    write_whole(copy, file.read_bytes())
+    write_whole(file, good)
     return f"{found.sentence(file)} The file as it was: {copy}."
 
 
@@ -83,16 +83,6 @@ def _beside(file: Path) -> Path:
     """A name of its own for a copy of a damaged file."""
     names = (f"{file.name}.damaged{f'-{n}' if n > 1 else ''}" for n in count(1))
     return next(path for path in map(file.with_name, names) if not path.exists())
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Written beside, on the disk for certain, and renamed."""
-    unfinished = file.with_suffix(".unfinished")
-    with unfinished.open("wb") as written:
-        written.write(content)
-        written.flush()
-        os.fsync(written.fileno())
-    unfinished.replace(file)
 
 
 def study_name(storage: JournalStorage) -> str | None:

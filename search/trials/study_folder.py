@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from model import BF16, FP32, Setting, TrialFolder, has_bf16
+from model import BF16, FP32, Setting, TrialFolder, drop_unfinished, has_bf16, write_whole
 from search.trials.folder_lock import HeldError, hold, is_held
 from search.trials.journal_file import read_records
 from search.trials.record import Record
@@ -180,9 +180,11 @@ class StudyFolder:
                     f"change scores a little: {'; '.join(notes)}."
                 )
             self.trials.mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, self.trials):
+                drop_unfinished(folder)
             if stored is None and setting is not None:
-                _replace(self.setting_file, tomli_w.dumps(setting.table()))
-            _replace(self.file, tomli_w.dumps(study.tables()))
+                write_whole(self.setting_file, tomli_w.dumps(setting.table()))
+            write_whole(self.file, tomli_w.dumps(study.tables()))
         except OSError as error:
             raise UserError(f"Cannot write to {self.path}: {error.strerror}.") from None
         return told
@@ -294,10 +296,3 @@ class StudyFolder:
                     "it, or name another folder with --dir."
                 ) from None
             yield
-
-
-def _replace(file: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader ever sees a part of it."""
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
