@@ -16,12 +16,16 @@ from model import usable_cpus
 from search.driver.ray_address import LOCAL
 from search.driver.ray_folder import ray_folder
 from search.driver.ray_head import Joinable
-from search.driver.ray_processes import deaf_processes, signals_stay_ours
+from search.driver.ray_private import (
+    OwnImports,
+    ray_speaks_to,
+    signals_stay_ours,
+    writing_to,
+)
+from search.driver.ray_processes import deaf_processes
 from search.driver.room import nodes
 from search.driver.signals import handling
-from search.driver.tune_patches import ray_speaks_to
 from search.worker.environment import WORKER_ENVIRONMENT
-from search.worker.imports import OwnImports
 from search.worker.placement import Claim
 from spaces import ResourceSettings, UserError
 
@@ -63,7 +67,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
         yield {
             "include_dashboard": False,
             "num_cpus": usable_cpus(),
-            "_temp_dir": str(folder),
+            **writing_to(folder),
         }
 
 

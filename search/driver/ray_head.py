@@ -11,24 +11,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import ray
-from ray import _raylet
-from ray._private import services
 from ray.exceptions import AuthenticationError
 
 from search.driver.ray_address import LOCAL, PORT, find, parse, short
+from search.driver.ray_private import ask_head, has_token, nodes_here
 from spaces import UserError
 
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_ANSWER = 10.0
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _HTTP2_SETTINGS = 4  # the kind of a server's first frame, its fourth byte
-
-# Compiled, with types that do not name all that is in there.
-_GcsClient: Any = vars(_raylet)["GcsClient"]
-_TokenLoader: Any = vars(_raylet)["AuthenticationTokenLoader"]
 
 T = TypeVar("T")
 
@@ -50,14 +46,14 @@ def look_for(address: str) -> Joinable | None:
         UserError: where it cannot be joined, or not be started as the environment has it, with
             the reason and what to do.
     """
-    has_token = _has_token()
+    is_token_there = _is_token_there()
     address, source = find(address)
     if address == LOCAL:
         return None
     host, port = parse(address, source)
     shown = f"{source} {address}"
     ip = _knock(host, port, shown)
-    if not has_token and _token_mode() == "token":
+    if not is_token_there and _token_mode() == "token":
         raise UserError(
             f"{shown}: RAY_AUTH_MODE is token, but there is no token; set RAY_AUTH_TOKEN_PATH to "
             "the file with the cluster's."
@@ -66,12 +62,12 @@ def look_for(address: str) -> Joinable | None:
     return Joinable(address, about.get("ray_init_cluster") is True)
 
 
-def _has_token() -> bool:
+def _is_token_there() -> bool:
     """Whether there is a token to show."""
     if _token_mode() == "disabled":
         return False
     try:
-        return bool(_TokenLoader.instance().has_token(ignore_auth_mode=True))
+        return has_token()
     except AuthenticationError:
         file = os.environ.get("RAY_AUTH_TOKEN_PATH")
         raise UserError(
@@ -130,13 +126,7 @@ def _speaks_http2(connection: socket.socket) -> bool:
 def _look(address: str, shown: str) -> Mapping[str, object]:
     """Ask a head for its nodes, and what it says about itself."""
 
-    def ask() -> tuple[bytes | None, list[tuple[str, str]]]:
-        client = _GcsClient(address=address)
-        about = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=_SECONDS_TO_ANSWER)
-        nodes = client.get_all_node_info(timeout=_SECONDS_TO_ANSWER).values()
-        alive = [n for n in nodes if n.state == n.ALIVE]
-        return about, [(n.node_id.hex(), n.node_manager_address) for n in alive]
-
+    ask = partial(ask_head, address, _SECONDS_TO_ANSWER)
     try:
         with _nothing_on_standard_error():
             about, nodes = _within(_SECONDS_TO_ANSWER, ask)
@@ -149,7 +139,7 @@ def _look(address: str, shown: str) -> Mapping[str, object]:
         ) from None
     itself: dict[str, object] = json.loads(about) if about else {}
     _check_versions(itself, shown)
-    here = services.find_node_ids()
+    here = nodes_here()
     if not any(node in here for node, _ in nodes):
         addresses = ", ".join(sorted({address for _, address in nodes})[:5]) or "none"
         raise UserError(

@@ -1,48 +1,28 @@
-"""Sends what Ray says into the study's log; the terminal shows our own sentence on the same
-thing."""
+"""All that reaches into private or undocumented parts of Ray Tune, which any new version may
+change.
+
+`tests/search/driver/test_tune_private.py` tells what is relied on, and fails with a sentence where
+it is so no more.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
-from ray._private import worker
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution.resources.placement_group import PlacementGroupResourceManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune.execution.insufficient_resources_manager import _InsufficientResourcesManager
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
+from ray.util import placement_group_table
 
-
-@contextmanager
-def ray_speaks_to(log: logging.Logger) -> Iterator[None]:
-    """Ray's own loggers, and the messages of its nodes, which it would print."""
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train", "ray.tune")]
-    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
-    print_message = worker.print_to_stdstream
-
-    def to_log(message: dict[str, Any], *_options: Any, **_more: Any) -> None:
-        for line in message["lines"]:
-            log.info("Ray: %s", line.strip())
-
-    for logger in loggers:
-        logger.handlers, logger.propagate = [*log.handlers], False
-    worker.print_to_stdstream = to_log
-    try:
-        yield
-    finally:
-        worker.print_to_stdstream = print_message
-        for logger, handlers, propagate in before:
-            logger.handlers, logger.propagate = handlers, propagate
-
-
-class Unsaved:
-    """A base class that pickles as nothing: Tune pickles whatever it is given, but the state that
-    counts is in the journal."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+from search.driver.unsaved import Unsaved
 
 
 @contextmanager
@@ -95,3 +75,70 @@ def every_loss_counts() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = failed
+
+
+class Waiting(Protocol):
+    """Who is told while no trial has a place."""
+
+    has_reserved: Callable[[], bool]
+    """Whether a place is kept for a trial already, which Ray has yet to hand over."""
+
+    def has_none(self) -> None:
+        """In this step Tune waits, and no trial has a place."""
+
+
+@contextmanager
+def watched(room: Waiting) -> Iterator[None]:
+    """Tune says, in place of a warning of its own, when it waits and no trial has a place, not
+    even one whose worker still starts."""
+    warn = _InsufficientResourcesManager.on_no_available_trials
+    request = PlacementGroupResourceManager.request_resources
+
+    def on_no_available_trials(_manager: Any, _trials: Any) -> None:
+        room.has_none()
+
+    def request_resources(manager: Any, resource_request: Any) -> None:
+        request(manager, resource_request)
+        room.has_reserved = partial(_has_reserved, manager)
+
+    _InsufficientResourcesManager.on_no_available_trials = on_no_available_trials
+    PlacementGroupResourceManager.request_resources = request_resources
+    try:
+        yield
+    finally:
+        _InsufficientResourcesManager.on_no_available_trials = warn
+        PlacementGroupResourceManager.request_resources = request
+
+
+def _has_reserved(manager: Any) -> bool:
+    """Between Ray's reservation and Tune's knowing it is the start of a worker process."""
+    asked_for = [group for groups in manager._request_to_staged_pgs.values() for group in groups]
+    return any(placement_group_table(group).get("state") == "CREATED" for group in asked_for)
+
+
+def live_trials(controller: TuneController) -> Collection[Trial]:
+    """Those that have not ended, so that a choice among them takes no longer with every trial that
+    has."""
+    trials: Collection[Trial] = controller.get_live_trials()
+    return trials
+
+
+def worker_of(trial: Trial) -> Any:
+    """The actor that runs a trial, to kill it."""
+    return trial.temporary_state.ray_actor
+
+
+def losses_of(trial: Trial) -> int:
+    """How many workers of a trial were lost since `forget_losses`: Tune gives it up at a number of
+    them."""
+    return int(trial.run_metadata.num_failures)
+
+
+def forget_losses(trial: Trial) -> None:
+    """Have Tune count the losses of a trial's workers from the beginning."""
+    trial.run_metadata.num_failures = 0
+
+
+def last_error_of(trial: Trial) -> str:
+    """What Ray said of the last loss of a trial's worker; Tune has written down them all."""
+    return Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure #")[2]
