@@ -59,6 +59,15 @@ LIBRARIES: Mapping[str, set[str]] = {
 }
 """The rooms that may import a library with rough edges, at the top of a file or inside."""
 
+PRIVATE: Mapping[str, str] = {
+    "search/driver/ray_private.py": "tests/search/driver/test_ray_private.py",
+    "search/driver/tune_private.py": "tests/search/driver/test_tune_private.py",
+    "search/trials/optuna_private.py": "tests/search/trials/test_optuna_private.py",
+}
+"""The files that reach into private parts of libraries, each with the test of what it relies on."""
+
+WITH_PRIVATE_PARTS = {"ray", "optuna", "tensorboard", "accelerate"}
+
 OF_THE_COMMAND_LINE = {"search/cli.py"}
 """Files that may import `cluster` too."""
 
@@ -75,6 +84,48 @@ def imported(source: str) -> set[str]:
             names.add(str(node.module))
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def reaches(source: str) -> set[str]:
+    """The private parts of `WITH_PRIVATE_PARTS` that a source file reaches into: what it imports of
+    them, and, where it imports any of them, attributes and keyword arguments that begin with an
+    underscore and that neither the file itself nor another module has."""
+    tree = ast.parse(source)
+    modules = {m for m in imported(source) if top(m) in WITH_PRIVATE_PARTS}
+    found = {m for m in modules if any(_is_private(part) for part in m.split("."))}
+    if not modules:
+        return found
+    own = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    others = {"self", "cls"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+        elif isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            own |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            others |= {
+                alias.asname or top(alias.name)
+                for alias in node.names
+                if top(module or alias.name) not in WITH_PRIVATE_PARTS
+            }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg and _is_private(node.arg):
+            found |= {node.arg} - own
+        elif isinstance(node, ast.Attribute) and _is_private(node.attr):
+            root: ast.expr = node
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if not (isinstance(root, ast.Name) and root.id in others and root.id != "self"):
+                found |= {node.attr} - own
+    return found
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def files_of(folder: str) -> Iterator[tuple[str, set[str]]]:
@@ -196,3 +247,46 @@ def test_a_library_is_known_to_few_rooms(library: str) -> None:
             assert library not in {top(m) for m in modules}, (
                 f"{file} imports {library}, which only {', '.join(sorted(LIBRARIES[library]))} may"
             )
+
+
+def test_a_private_part_is_found_however_it_is_reached() -> None:
+    source = """
+import os
+import ray
+from optuna.samplers._lazy import State
+from ray import _raylet
+from ray.air._internal.manager import Manager
+class Own:
+    def __init__(self, trial):
+        self._trial, self._id = trial, trial._trial_id
+        os._exit(ray._private.state.free(_temp_dir=self._trial))
+"""
+    assert reaches(source) == {
+        "optuna.samplers._lazy",
+        "optuna.samplers._lazy.State",
+        "ray._raylet",
+        "ray.air._internal.manager",
+        "ray.air._internal.manager.Manager",
+        "_trial_id",
+        "_private",
+        "_temp_dir",
+    }
+    assert reaches("import json\njson._default_decoder") == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_private_parts_of_libraries_are_reached_in_one_file_a_library(folder: str) -> None:
+    for file, _ in files_of(folder):
+        found = reaches((ROOT / file).read_text(encoding="utf-8"))
+        assert not found or file in PRIVATE, (
+            f"{file} reaches into {', '.join(sorted(found))}: only {', '.join(PRIVATE)} may reach "
+            "into private parts of libraries, and give them a name"
+        )
+
+
+@pytest.mark.parametrize("file", PRIVATE)
+def test_each_private_part_that_is_reached_has_its_check(file: str) -> None:
+    checks = (ROOT / PRIVATE[file]).read_text(encoding="utf-8")
+    for name in reaches((ROOT / file).read_text(encoding="utf-8")):
+        last = name.rpartition(".")[2]
+        assert last in checks, f"{PRIVATE[file]} does not check {name}, which {file} relies on"

@@ -9,7 +9,7 @@ from ray.tune import Callback
 
 from search.driver.harmless import Harmless
 from search.driver.room import nodes
-from search.driver.tune_patches import Unsaved
+from search.driver.unsaved import Unsaved
 from search.ledger.agenda import Agenda
 
 

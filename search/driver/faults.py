@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.tune import Callback
 
 from search.driver.silence import Silence
-from search.driver.tune_patches import Unsaved
+from search.driver.tune_private import last_error_of, losses_of, worker_of
+from search.driver.unsaved import Unsaved
 from search.ledger.agenda import Agenda
 from search.text.words import duration, epoch_text
 from search.worker.helpers import MeetingError
@@ -52,13 +52,13 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
             (trial,) = [t for t in trials if t.config["id"] == silent and not t.is_finished()]
             self._hung[silent] = self._silence.limit
             self._silence.end(silent)
-            ray.kill(trial.temporary_state.ray_actor)
+            ray.kill(worker_of(trial))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         self._look_for_nodes()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        ours, failures = trial.config["id"], trial.run_metadata.num_failures
+        ours, failures = trial.config["id"], losses_of(trial)
         epoch = self._agenda.records[ours].epoch
         start = f"its checkpoint at or after epoch {epoch_text(epoch)}" if epoch else "the start"
         self._tell(
@@ -70,7 +70,7 @@ class Faults(Unsaved, Callback):  # type: ignore[misc]
         """Take note that Tune has lost a trial's worker, and has not yet decided what to do."""
         ours = trial.config["id"]
         self._silence.end(ours)
-        error = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure #")[2]
+        error = last_error_of(trial)
         _log.info("trial %s: %s", ours, " ".join(error.split())[:500])
         if ours in self._hung:
             silent = duration(self._hung.pop(ours))

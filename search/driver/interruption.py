@@ -15,7 +15,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from search.driver.signals import Requests, handling
-from search.driver.tune_patches import Unsaved
+from search.driver.unsaved import Unsaved
 from search.trials.disk_errors import is_of_disk
 from search.worker.end_request import EndRequest
 

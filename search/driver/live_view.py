@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.driver.tune_patches import Unsaved
+from search.driver.unsaved import Unsaved
 from search.forecast.pace import Pace
 from search.ledger.agenda import Agenda
 from search.text.terminal import Fitting, tell, terminal

@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from ray._private import services
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
-
+from search.driver.ray_private import clusters_here, last_started_here, show_token
 from spaces import UserError
 
 LOCAL, AUTO = "local", "auto"
@@ -68,9 +64,7 @@ def find(address: str) -> tuple[str, str]:
         return address, "--address"
     if (named := os.environ.get("RAY_ADDRESS", "")) not in ("", AUTO):
         return named, "RAY_ADDRESS ="
-    services._thread_safe_find_gcs_addresses_cache_clear()
-    running = sorted(services.find_gcs_addresses())
-    started = services.find_bootstrap_address(None)  # by the last `ray start` here
+    running, started = clusters_here(), last_started_here()
     if not running:
         raise UserError(
             "--address auto: no Ray cluster runs on this machine; --address local starts one, and "
@@ -84,8 +78,7 @@ def find(address: str) -> tuple[str, str]:
             f"you mean: --address {' or '.join(running[:5])}."
         )
     with _ray_says_no_more_than_errors():
-        # Ray gives a token away by itself only to what it has found on this machine.
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        show_token()
     return running[0], "--address auto,"
 
 

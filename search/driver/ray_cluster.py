@@ -20,13 +20,12 @@ from search.driver.head_watch import HeadWatch, watched_head
 from search.driver.ray_address import LOCAL
 from search.driver.ray_folder import last_words, ray_folder
 from search.driver.ray_head import Joinable
-from search.driver.ray_processes import deaf_processes, signals_stay_ours
+from search.driver.ray_private import OwnImports, ray_speaks_to, signals_stay_ours, writing_to
+from search.driver.ray_processes import deaf_processes
 from search.driver.ray_token import provide_token
 from search.driver.room import nodes
 from search.driver.signals import handling
-from search.driver.tune_patches import ray_speaks_to
 from search.worker.environment import WORKER_ENVIRONMENT
-from search.worker.imports import OwnImports
 from search.worker.placement import Claim
 from spaces import ResourceSettings, UserError, shortened
 
@@ -103,7 +102,7 @@ def _start(folder: Path) -> None:
                 address=LOCAL,
                 include_dashboard=False,
                 num_cpus=usable_cpus(),
-                _temp_dir=str(folder),
+                **writing_to(folder),
                 **_common(),
             )
     except Exception as error:  # Ray's own are of many kinds.

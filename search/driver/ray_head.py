@@ -11,24 +11,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import ray
-from ray import _raylet
-from ray._private import services
 from ray.exceptions import AuthenticationError
 
 from search.driver.ray_address import LOCAL, PORT, find, parse, short
-from search.driver.ray_token import has_token, token_file, token_mode
+from search.driver.ray_private import ask_head, has_token, nodes_here
+from search.driver.ray_token import token_file, token_mode
 from spaces import UserError
 
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_ANSWER = 10.0
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _HTTP2_SETTINGS = 4  # the kind of a server's first frame, its fourth byte
-
-# Compiled, with types that do not name all that is in there.
-_GcsClient: Any = vars(_raylet)["GcsClient"]
 
 T = TypeVar("T")
 
@@ -124,13 +121,7 @@ def _speaks_http2(connection: socket.socket) -> bool:
 def _look(address: str, shown: str) -> Mapping[str, object]:
     """Ask a head for its nodes, and what it says about itself."""
 
-    def ask() -> tuple[bytes | None, list[tuple[str, str]]]:
-        client = _GcsClient(address=address)
-        about = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=_SECONDS_TO_ANSWER)
-        nodes = client.get_all_node_info(timeout=_SECONDS_TO_ANSWER).values()
-        alive = [n for n in nodes if n.state == n.ALIVE]
-        return about, [(n.node_id.hex(), n.node_manager_address) for n in alive]
-
+    ask = partial(ask_head, address, _SECONDS_TO_ANSWER)
     try:
         with _nothing_on_standard_error():
             about, nodes = _within(_SECONDS_TO_ANSWER, ask)
@@ -143,7 +134,7 @@ def _look(address: str, shown: str) -> Mapping[str, object]:
         ) from None
     itself: dict[str, object] = json.loads(about) if about else {}
     _check_versions(itself, shown)
-    here = services.find_node_ids()
+    here = nodes_here()
     if not any(node in here for node, _ in nodes):
         addresses = ", ".join(sorted({address for _, address in nodes})[:5]) or "none"
         raise UserError(

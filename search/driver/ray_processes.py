@@ -14,20 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ray._private import services, utils
-
+from search.driver.ray_private import RayProcess, processes_started_as
 from search.driver.signals import SIGNALS
-
-
-@contextmanager
-def signals_stay_ours() -> Iterator[None]:
-    """Keep Ray, while it starts or joins a cluster, from taking SIGTERM for itself."""
-    set_handler = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda _handler: None
-    try:
-        yield
-    finally:
-        utils.set_sigterm_handler = set_handler
 
 
 @contextmanager
@@ -49,20 +37,17 @@ def deaf_processes() -> Iterator[None]:
             super().__init__(*given, **more)
             started.append(self)
 
-    popen = services.ConsolePopen
-    services.ConsolePopen = Deaf
     try:
-        yield
+        with processes_started_as(Deaf):
+            yield
     except BaseException:
         for process in started:
             process.kill()
             process.wait()
         raise
-    finally:
-        services.ConsolePopen = popen
 
 
-class _Deaf(services.ConsolePopen):  # type: ignore[misc]
+class _Deaf(RayProcess):  # type: ignore[misc]
     def __init__(self, *given: Any, preexec_fn: Callable[[], None], **more: Any) -> None:
         def before_its_program() -> None:
             preexec_fn()

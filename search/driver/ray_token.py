@@ -13,15 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from ray import _raylet
+from search.driver.ray_private import forget_token, has_token
 
 _MODE, _FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
-
-# Compiled, with types that do not name all that is in there.
-_TokenLoader: Any = vars(_raylet)["AuthenticationTokenLoader"]
-_RayConfig: Any = vars(_raylet)["Config"]
 
 
 def token_mode() -> str | None:
@@ -33,12 +28,6 @@ def token_mode() -> str | None:
 def token_file() -> str | None:
     """The file that the environment names."""
     return os.environ.get(_FILE)
-
-
-def has_token() -> bool:
-    """Whether there is a token to show, whatever the mode. Raises Ray's AuthenticationError where
-    the file that the environment names has none."""
-    return bool(_TokenLoader.instance().has_token(ignore_auth_mode=True))
 
 
 @contextmanager
@@ -55,7 +44,7 @@ def tokens_as_before() -> Iterator[None]:
             if (value := before[name]) is not None:
                 os.environ[name] = value
         if changed:
-            _forget()
+            forget_token()
 
 
 def provide_token(folder: Path) -> None:
@@ -68,11 +57,11 @@ def provide_token(folder: Path) -> None:
         home = Path.home() / ".ray"
         home.mkdir(parents=True, exist_ok=True)
         _write(home / "auth_token")
-    _forget()
+    forget_token()
     if not has_token():
         _write(folder / "token")
         os.environ[_FILE] = str(folder / "token")
-        _forget()
+        forget_token()
 
 
 def _write(file: Path) -> None:
@@ -86,9 +75,3 @@ def _write(file: Path) -> None:
             os.link(beside, file)
     finally:
         Path(beside).unlink()
-
-
-def _forget() -> None:
-    """Ray remembers what it has read of the environment and of files."""
-    _RayConfig.initialize("")
-    _TokenLoader.instance().reset_cache()

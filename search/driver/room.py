@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.air.execution.resources.placement_group import PlacementGroupResourceManager
 from ray.tune import Callback
-from ray.tune.execution.insufficient_resources_manager import _InsufficientResourcesManager
-from ray.util import placement_group_table
 
-from search.driver.tune_patches import Unsaved
+from search.driver.ray_private import free_on_nodes
+from search.driver.unsaved import Unsaved
 from search.worker.placement import Claim, Node
 
 _PATIENCE = 10.0  # seconds in which Ray itself may not have come to it
@@ -26,12 +22,6 @@ def nodes() -> list[Node]:
     return [Node(n["NodeManagerAddress"], n["Resources"]) for n in ray.nodes() if n["Alive"]]
 
 
-def free() -> list[dict[str, float]]:
-    """What is free on each node that lives."""
-    found: dict[str, dict[str, float]] = ray._private.state.available_resources_per_node()
-    return list(found.values())
-
-
 class Room(Unsaved, Callback):  # type: ignore[misc]
     """Looks, while no trial has a place anywhere, for what is in the way, and tells it once."""
 
@@ -40,7 +30,7 @@ class Room(Unsaved, Callback):  # type: ignore[misc]
         claim: Claim,
         tell: Callable[[str], None],
         nodes: Callable[[], list[Node]] = nodes,
-        free: Callable[[], list[dict[str, float]]] = free,
+        free: Callable[[], list[dict[str, float]]] = free_on_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._claim, self._tell = claim, tell
@@ -101,32 +91,3 @@ class Room(Unsaved, Callback):  # type: ignore[misc]
         if sentence is not None and kind != self._told:
             self._tell(sentence)
         self._told = kind
-
-
-@contextmanager
-def watched(room: Room) -> Iterator[None]:
-    """Tune says, in place of a warning of its own, when it waits and no trial has a place, not
-    even one whose worker still starts."""
-    warn = _InsufficientResourcesManager.on_no_available_trials
-    request = PlacementGroupResourceManager.request_resources
-
-    def on_no_available_trials(_manager: Any, _trials: Any) -> None:
-        room.has_none()
-
-    def request_resources(manager: Any, resource_request: Any) -> None:
-        request(manager, resource_request)
-        room.has_reserved = partial(_has_reserved, manager)
-
-    _InsufficientResourcesManager.on_no_available_trials = on_no_available_trials
-    PlacementGroupResourceManager.request_resources = request_resources
-    try:
-        yield
-    finally:
-        _InsufficientResourcesManager.on_no_available_trials = warn
-        PlacementGroupResourceManager.request_resources = request
-
-
-def _has_reserved(manager: Any) -> bool:
-    """Between Ray's reservation and Tune's knowing it is the start of a worker process."""
-    asked_for = [group for groups in manager._request_to_staged_pgs.values() for group in groups]
-    return any(placement_group_table(group).get("state") == "CREATED" for group in asked_for)

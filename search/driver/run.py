@@ -25,12 +25,12 @@ from search.driver.precision import precision_on_cluster
 from search.driver.ray_cluster import placeable_claim, ray_cluster, whose
 from search.driver.ray_head import look_for
 from search.driver.ray_token import tokens_as_before
-from search.driver.room import Room, watched
+from search.driver.room import Room
 from search.driver.scheduler import LedgerScheduler
 from search.driver.searcher import LedgerSearcher
 from search.driver.signals import handling, terminate
 from search.driver.study_log import logging_to, say, tell_and_log
-from search.driver.tune_patches import Silent, every_loss_counts, one_snapshot
+from search.driver.tune_private import Silent, every_loss_counts, one_snapshot, watched
 from search.ledger.agenda import Agenda
 from search.ledger.kept_weights import KeptWeights
 from search.ledger.ledger import Ledger

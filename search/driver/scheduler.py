@@ -12,7 +12,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from search.driver.faults import Faults
 from search.driver.harmless import Harmless
 from search.driver.interruption import Interruption
-from search.driver.tune_patches import Unsaved
+from search.driver.tune_private import forget_losses, live_trials
+from search.driver.unsaved import Unsaved
 from search.ledger.agenda import Agenda
 from search.worker.run_trial import DISK, EPOCH, FAILURE, NOTE, SCORE
 
@@ -37,7 +38,7 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         too."""
         if self._interruption.is_ending:
             return None
-        live = tune_controller.get_live_trials()
+        live = live_trials(tune_controller)
         waiting = [trial for trial in live if trial.status == Trial.PENDING]
         return min(waiting, key=lambda trial: int(trial.config["id"]), default=None)
 
@@ -57,7 +58,7 @@ class LedgerScheduler(Unsaved, FIFOScheduler):  # type: ignore[misc]
         if FAILURE in result:
             return str(TrialScheduler.STOP)
         if result[EPOCH] > self._agenda.records[ours].epoch:
-            trial.run_metadata.num_failures = 0
+            forget_losses(trial)
         goes_on = self._agenda.report(ours, result[EPOCH], result[SCORE])
         if self._interruption.asked:  # Its checkpoint is that of the report.
             goes_on = False

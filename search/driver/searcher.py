@@ -9,7 +9,7 @@ from ray.tune.search import Searcher
 
 from search.driver.faults import Faults
 from search.driver.interruption import Interruption
-from search.driver.tune_patches import Unsaved
+from search.driver.unsaved import Unsaved
 from search.ledger.agenda import Agenda
 from search.trials.record import Record
 from search.worker.run_trial import FAILURE, SCORE

@@ -31,6 +31,7 @@ from search.ledger.search_journal import SearchJournal
 from search.trials.attributes import FAILURE, PAUSED, PROMOTED, STEPS_PER_EPOCH, STOPPED
 from search.trials.epochs import Clock
 from search.trials.journal_file import STATES, mend_journal, record_of, study_name
+from search.trials.optuna_private import stored_id
 from search.trials.record import Record, trial_id
 from search.trials.rungs import Rungs
 from search.trials.study_folder import StudyFolder
@@ -172,7 +173,7 @@ class Ledger:
             step = self._clock.step(epoch)
             handle.report(score, step)
             if self._pauses and epoch in self.rungs.levels:
-                self._journal.show_as_stopped(handle._trial_id, step)
+                self._journal.show_as_stopped(stored_id(handle), step)
         return not known.is_decided
 
     def _is_to_pause(self, record: Record) -> bool:
@@ -204,7 +205,7 @@ class Ledger:
 
     def _end(self, record: Record, state: TrialState) -> Record:
         values = [record.scores[record.epoch]] if state == TrialState.COMPLETE else None
-        stored = self._open[record.id].handle._trial_id
+        stored = stored_id(self._open[record.id].handle)
         self._journal.set_trial_state_values(stored, state, values)
         del self._open[record.id]
         record.state, record.ended = STATES[state], time.time()
@@ -248,7 +249,7 @@ class Ledger:
                 self.rungs.record(record.id, epoch, score)
         self.tally = Tally(self.records.values())
         for stored in sorted(left, key=_turn):
-            self._take_over(stored, optuna.Trial(self._optuna, stored._trial_id))
+            self._take_over(stored, optuna.Trial(self._optuna, stored_id(stored)))
 
     def _take_over(self, stored: FrozenTrial, handle: optuna.Trial) -> None:
         """A trial that has not ended."""
@@ -257,7 +258,7 @@ class Ledger:
         self._proposals.had(record.values)
         known = self._open[record.id] = OpenTrial(record, handle, "unfinished")
         if self._pauses and (rungs := record.scores.keys() & {*self.rungs.levels}):
-            self._journal.show_as_stopped(stored._trial_id, self._clock.step(max(rungs)))
+            self._journal.show_as_stopped(stored_id(stored), self._clock.step(max(rungs)))
         pauses_at = stored.user_attrs.get(PAUSED)
         if pauses_at is not None and pauses_at in record.scores:
             known.enter("paused", pauses_at)

@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from search.ledger.search_journal import SearchJournal
 from search.sampler.samplers import make_sampler
 from search.trials.distributions import Ask, draw, encode, suggest
+from search.trials.optuna_private import ENQUEUED, stored_id
 from spaces import REPORT, Space, StudyFile, Value, toml_text
 
 _ATTEMPTS = 8  # attempts of the sampler to propose something new
@@ -62,8 +63,8 @@ class Proposals:
         """The values of a trial that was proposed before; where the search ended before all of them
         were stored, what they would have been."""
         self._optuna.sampler = sampler = self.sampler(trial.number)
-        frozen = self._journal.get_trial(trial._trial_id)
-        is_enqueued = "fixed_params" in frozen.system_attrs
+        frozen = self._journal.get_trial(stored_id(trial))
+        is_enqueued = ENQUEUED in frozen.system_attrs
         if is_enqueued or _is_whole(self._study.space, frozen.params):
             return suggest(trial, self._study.space)
         return self._new(trial, sampler)
@@ -85,11 +86,11 @@ class Proposals:
             draft = _Draft(space, partial(self._propose, trial, sampler))
             if self._is_new(draft):
                 break
-            trial = optuna.Trial(self._optuna, trial._trial_id)  # which draws again
+            trial = optuna.Trial(self._optuna, stored_id(trial))  # which draws again
         else:
             draft = self._any(trial)
         for name, (number, distribution) in draft.parameters.items():
-            self._journal.set_trial_param(trial._trial_id, name, number, distribution)
+            self._journal.set_trial_param(stored_id(trial), name, number, distribution)
         return draft.values
 
     def _propose(
@@ -100,14 +101,14 @@ class Proposals:
             return _only(distribution)
         if name in trial.relative_params:
             return trial.relative_params[name]
-        frozen = self._journal.get_trial(trial._trial_id)
+        frozen = self._journal.get_trial(stored_id(trial))
         return sampler.sample_independent(self._optuna, frozen, name, distribution)
 
     def _any(self, trial: optuna.Trial) -> _Draft:
         """A random point that no trial had; where every point was had, any random one."""
         space = self._study.space
         chance = RandomSampler(seed=self._study.search.seed * 1_000_003 + trial.number)
-        frozen = self._journal.get_trial(trial._trial_id)
+        frozen = self._journal.get_trial(stored_id(trial))
         ask = partial(chance.sample_independent, self._optuna, frozen)
         for _ in range(_DRAWS):
             draft = _Draft(space, ask)

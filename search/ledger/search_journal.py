@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from model import append_whole
 from search.trials.journal_lines import read_lines
+from search.trials.optuna_private import stored_id, stored_study_id
 
 _log = logging.getLogger("ablatune")
 
@@ -52,14 +53,14 @@ class SearchJournal(JournalStorage):
             if trial.state.is_finished():
                 self._end(trial)
             else:
-                self._open[trial._trial_id] = None
+                self._open[stored_id(trial)] = None
                 if trial.state == TrialState.WAITING:
-                    self._waiting.add(trial._trial_id)
+                    self._waiting.add(stored_id(trial))
 
     def all_trials(self) -> list[FrozenTrial]:
         """Every trial, by number."""
         read = super().get_all_trials
-        return [t for study in self.get_all_studies() for t in read(study._study_id, False)]
+        return [t for study in self.get_all_studies() for t in read(stored_study_id(study), False)]
 
     @property
     def waiting(self) -> bool:

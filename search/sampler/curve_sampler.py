@@ -20,6 +20,13 @@ from threadpoolctl import ThreadpoolController
 from search.sampler.curve_model import FULL_BUDGET, CurveModel, Observations, fitted
 from search.sampler.features import Features
 from search.trials.epochs import Clock
+from search.trials.optuna_private import (
+    ENQUEUED,
+    storage_of,
+    stored_id,
+    trial_of,
+    trials_of,
+)
 from spaces import StudyFile
 
 _DESIGNED = 8  # measured trials before the model's first proposal
@@ -34,8 +41,8 @@ _WIDTHS = (0.2, 0.1, 0.05)  # how far those are, round by round
 _DOUBT = 1.5  # times the model's deviations, which leave out that its hyperparameters are guesses
 _SHARE = 8  # as many proposals are made at once as an eighth of the trials that run
 # Optuna's system attributes of a trial: proposals that were made at once when it asked, and how
-# many of those made last were left after it; and Optuna's own of one that was enqueued.
-_MADE, _LEFT, _GIVEN = "proposals", "proposals_left", "fixed_params"
+# many of those made last were left after it.
+_MADE, _LEFT = "proposals", "proposals_left"
 
 
 class CurveSampler(BaseSampler):
@@ -104,7 +111,7 @@ class CurveSampler(BaseSampler):
         if asking.number not in (self._asked, self._asked + 1):
             self._advance = _left(study, asking.number)
         self._asked = asking.number
-        store = partial(study._storage.set_trial_system_attr, asking._trial_id)
+        store = partial(storage_of(study).set_trial_system_attr, stored_id(asking))
         if not self._advance:
             self._advance.extend(self._made(study, asking, refused))
             if len(self._advance) > 1:
@@ -120,9 +127,7 @@ class CurveSampler(BaseSampler):
     ) -> list[np.ndarray]:
         """Proposals of what is known now, the first one of them for the trial that asks."""
         trials = [
-            trial
-            for trial in study._get_trials(deepcopy=False, use_cache=True)
-            if trial.number != asking.number and trial.params
+            trial for trial in trials_of(study) if trial.number != asking.number and trial.params
         ]
         running = sum(not trial.state.is_finished() for trial in trials)
         count = max(1, running // _SHARE)
@@ -226,12 +231,11 @@ def _left(study: optuna.Study, number: int) -> deque[np.ndarray]:
     """What was made in advance before the trial of this number asked, and is not yet proposed."""
     left = None
     for earlier in reversed(range(number)):
-        id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, earlier)
-        told = study._storage.get_trial(id).system_attrs
+        told = trial_of(study, earlier).system_attrs
         left = told.get(_LEFT) if left is None else left
         if _MADE in told and left is not None:
             return deque(map(np.array, told[_MADE][len(told[_MADE]) - left :]))
-        if left == 0 or (left is None and _GIVEN not in told):
+        if left == 0 or (left is None and ENQUEUED not in told):
             break
     return deque()
 

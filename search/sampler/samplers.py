@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.search_space.group_decomposed import _SearchSpaceGroup
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.sampler.curve_sampler import CurveSampler
+from search.trials.optuna_private import OpenTPESampler, SearchSpaceGroup, trials_of
 from spaces import StudyFile
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -41,7 +40,7 @@ def parzen_estimators() -> ParzenEstimators:
         return ParzenEstimators(multivariate=True, group=True, constant_liar=True)
 
 
-class ParzenEstimators(TPESampler):
+class ParzenEstimators(OpenTPESampler):
     """Optuna's TPE, with the same proposals in less time: the parameters of a trial that has ended
     are turned into numbers once, because they do not change any more."""
 
@@ -51,8 +50,7 @@ class ParzenEstimators(TPESampler):
 
     def seeded(self, seed: int) -> ParzenEstimators:
         """This sampler, which now draws what a new one with this seed would draw."""
-        self._rng = LazyRandomState(seed)
-        self._random_sampler = RandomSampler(seed=seed)
+        self.seed_anew(seed)
         return self
 
     def infer_relative_search_space(
@@ -60,13 +58,13 @@ class ParzenEstimators(TPESampler):
     ) -> dict[str, BaseDistribution]:
         """The groups of parameters that always come together. A set of parameters that was met
         before splits nothing any more."""
-        group, met = _SearchSpaceGroup(), set()
-        for ended in study._get_trials(deepcopy=False, states=_ENDED, use_cache=True):
+        group, met = SearchSpaceGroup(), set()
+        for ended in trials_of(study, _ENDED):
             names = tuple(ended.distributions)
             if names not in met:
                 met.add(names)
                 group.add_distributions(ended.distributions)
-        self._search_space_group = group
+        self.decompose_into(group)
         return {
             name: distribution
             for space in group.search_spaces
@@ -74,7 +72,7 @@ class ParzenEstimators(TPESampler):
             if not distribution.single()
         }
 
-    def _get_internal_repr(
+    def parameters_as_numbers(
         self,
         trials: list[FrozenTrial],
         search_space: dict[str, BaseDistribution],
@@ -85,7 +83,7 @@ class ParzenEstimators(TPESampler):
         for trial in trials:
             row = self._numbers(trial) if trial.state.is_finished() else {}
             if not row:
-                drawn = self._get_params(trial, study)
+                drawn = self.parameters_drawn(trial, study)
                 row = {
                     name: distribution.to_internal_repr(drawn[name])
                     for name, distribution in search_space.items()

@@ -24,13 +24,24 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
 from search.trials.attributes import is_sound
+from search.trials.optuna_private import Operation
 from spaces import UserError
 
-# Optuna's operations, as `optuna.storages.journal._storage.JournalOperation` numbers them.
-_CREATE_STUDY, _DELETE_STUDY, _STUDY_USER, _STUDY_SYSTEM = 0, 1, 2, 3
-_CREATE_TRIAL, _PARAM, _STATE, _SCORE, _USER, _SYSTEM, _DISCARD = 4, 5, 6, 7, 8, 9, 10
-_OF_A_STUDY = (_DELETE_STUDY, _STUDY_USER, _STUDY_SYSTEM, _CREATE_TRIAL)
-_OF_A_TRIAL = (_PARAM, _STATE, _SCORE, _USER, _SYSTEM)
+_OF_A_STUDY = (
+    Operation.DELETE_STUDY,
+    Operation.SET_STUDY_USER_ATTR,
+    Operation.SET_STUDY_SYSTEM_ATTR,
+    Operation.CREATE_TRIAL,
+)
+_OF_A_TRIAL = (
+    Operation.SET_TRIAL_PARAM,
+    Operation.SET_TRIAL_STATE_VALUES,
+    Operation.SET_TRIAL_INTERMEDIATE_VALUE,
+    Operation.SET_TRIAL_USER_ATTR,
+    Operation.SET_TRIAL_SYSTEM_ATTR,
+)
+_NEEDS_THE_NEXT = (None, Operation.CREATE_TRIAL, Operation.SET_TRIAL_PARAM)
+"""The operations after which a lost line may have been one that the trial cannot do without."""
 
 Log = dict[str, Any]
 
@@ -71,11 +82,13 @@ class Known:
 
     def note(self, log: Mapping[str, Any], line: bytes) -> None:
         self.last = log["op_code"]
-        if self.last == _CREATE_STUDY:
+        if self.last == Operation.CREATE_STUDY:
             self.studies.add(log["study_name"])
-        elif self.last == _STATE and TrialState(log["state"]).is_finished():
+        elif self.last == Operation.SET_TRIAL_STATE_VALUES and (
+            TrialState(log["state"]).is_finished()
+        ):
             self.ended.add(log["trial_id"])
-        elif self.last == _CREATE_TRIAL:
+        elif self.last == Operation.CREATE_TRIAL:
             self.trials += 1
             if log["datetime_start"] is not None or not self.enqueued_twice:
                 self.begun.add(line)
@@ -167,12 +180,12 @@ def _read(content: bytes, known: Known) -> JournalLines:
             damages.append(Damage(number, why))
             open_damage = True
         elif log["op_code"] in _OF_A_TRIAL and log["trial_id"] in known.ended:
-            says_nothing = log["op_code"] != _SCORE
+            says_nothing = log["op_code"] != Operation.SET_TRIAL_INTERMEDIATE_VALUE
             damages.append(Damage(number, "is of a trial that had ended", says_nothing))
         else:
             lost = [damage for damage in damages if not damage.says_nothing]
             misfit = known.why_not(log)
-            if misfit is None and not (open_damage and known.last in (None, _CREATE_TRIAL, _PARAM)):
+            if misfit is None and not (open_damage and known.last in _NEEDS_THE_NEXT):
                 good.append((number, line, log))
                 known.note(log, line)
                 open_damage = False
@@ -304,28 +317,36 @@ def _is_state(log: Log) -> bool:
 
 
 _FIELDS: dict[int, Callable[[Log], bool]] = {
-    _CREATE_STUDY: lambda log: (
+    Operation.CREATE_STUDY: lambda log: (
         isinstance(log["study_name"], str) and all(d in (0, 1, 2) for d in log["directions"])
     ),
-    _DELETE_STUDY: lambda log: _is_id(log["study_id"]),
-    _STUDY_USER: lambda log: _is_id(log["study_id"]) and _has_attribute(log, "user_attr"),
-    _STUDY_SYSTEM: lambda log: _is_id(log["study_id"]) and _has_attribute(log, "system_attr"),
-    _CREATE_TRIAL: _is_trial,
-    _PARAM: lambda log: (
+    Operation.DELETE_STUDY: lambda log: _is_id(log["study_id"]),
+    Operation.SET_STUDY_USER_ATTR: lambda log: (
+        _is_id(log["study_id"]) and _has_attribute(log, "user_attr")
+    ),
+    Operation.SET_STUDY_SYSTEM_ATTR: lambda log: (
+        _is_id(log["study_id"]) and _has_attribute(log, "system_attr")
+    ),
+    Operation.CREATE_TRIAL: _is_trial,
+    Operation.SET_TRIAL_PARAM: lambda log: (
         _is_id(log["trial_id"])
         and isinstance(log["param_name"], str)
         and _is_number(log["param_value_internal"])
         and _is_value(log["param_value_internal"], log["distribution"])
     ),
-    _STATE: _is_state,
-    _SCORE: lambda log: (
+    Operation.SET_TRIAL_STATE_VALUES: _is_state,
+    Operation.SET_TRIAL_INTERMEDIATE_VALUE: lambda log: (
         _is_id(log["trial_id"])
         and _is_id(log["step"])
         and _is_number(log["intermediate_value"])
         and math.isfinite(log["intermediate_value"])  # A search reports no other score.
     ),
-    _USER: lambda log: _is_id(log["trial_id"]) and _has_attribute(log, "user_attr"),
-    _SYSTEM: lambda log: _is_id(log["trial_id"]) and _has_attribute(log, "system_attr"),
-    _DISCARD: lambda log: True,
+    Operation.SET_TRIAL_USER_ATTR: lambda log: (
+        _is_id(log["trial_id"]) and _has_attribute(log, "user_attr")
+    ),
+    Operation.SET_TRIAL_SYSTEM_ATTR: lambda log: (
+        _is_id(log["trial_id"]) and _has_attribute(log, "system_attr")
+    ),
+    Operation.DISCARD_TRIALS: lambda log: True,
 }
 """Whether the fields of each operation are what Optuna reads there."""

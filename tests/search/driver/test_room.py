@@ -12,8 +12,9 @@ import ray
 from ray.air.execution.resources import PlacementGroupResourceManager, ResourceRequest
 
 from search.driver import room as room_module
-from search.driver.room import Room, watched
+from search.driver.room import Room
 from search.driver.run import run
+from search.driver.tune_private import watched
 from search.trials.study_folder import StudyFolder
 from search.worker.placement import Claim, Node
 from spaces import StudyFile
