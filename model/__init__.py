@@ -20,7 +20,7 @@ from model.storage.whole_files import append_whole, drop_unfinished, replace_who
 from model.tasks.shipped import ALL_TASKS, PARA, SST, STS
 from model.tasks.task import Task
 from model.training.early_stopping import has_stalled
-from model.training.evaluate import Evaluation, evaluate
+from model.training.evaluate import TOKENS_AT_ONCE, Evaluation, evaluate
 from model.training.reports import (
     Ask,
     DivergenceError,
@@ -32,7 +32,13 @@ from model.training.reports import (
     never,
 )
 from model.training.train import Trained, train
-from model.training.workload import embeds_once, epoch_work, example_work, work_kind
+from model.training.workload import (
+    embedding_kind,
+    embeds_once,
+    epoch_work,
+    example_work,
+    work_kind,
+)
 
 __all__ = [
     "ALL_TASKS",
@@ -45,6 +51,7 @@ __all__ = [
     "PARA",
     "SST",
     "STS",
+    "TOKENS_AT_ONCE",
     "TRAIN",
     "Ask",
     "Corpus",
@@ -75,6 +82,7 @@ __all__ = [
     "build_corpus",
     "build_network",
     "drop_unfinished",
+    "embedding_kind",
     "embeds_once",
     "epoch_work",
     "evaluate",

@@ -17,7 +17,8 @@ from model.machine.device import to_device
 from model.network.network import Network
 from model.tasks.task import Task
 
-_TOKENS_AT_ONCE = 2 * ROWS  # takes a sixth less CPU time than 8,192
+TOKENS_AT_ONCE = 2 * ROWS  # takes a sixth less CPU time than 8,192
+"""How many tokens an evaluation encodes at once, be there as many or not."""
 _FILLING = 16
 
 
@@ -84,7 +85,7 @@ def embed(
     mine = order[accelerator.process_index :: accelerator.num_processes]
     table = torch.zeros(len(numbers), network.encoder.shape.hidden, device=device)
     for chunk in _chunks(mine, lengths):
-        filling = _filling(_TOKENS_AT_ONCE - int(lengths[chunk].sum()))
+        filling = _filling(TOKENS_AT_ONCE - int(lengths[chunk].sum()))
         packed = sequences.pack(numbers[chunk], device, filling)
         with accelerator.autocast():
             embedded = network.embed(packed)
@@ -95,12 +96,12 @@ def embed(
 
 
 def _chunks(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Consecutive pieces of `order` of at most _TOKENS_AT_ONCE tokens."""
+    """Consecutive pieces of `order` of at most TOKENS_AT_ONCE tokens."""
     ends = np.cumsum(lengths[order])
     first = 0
     while first < len(order):
         before = ends[first - 1] if first else 0
-        end = max(first + 1, int(np.searchsorted(ends, before + _TOKENS_AT_ONCE, side="right")))
+        end = max(first + 1, int(np.searchsorted(ends, before + TOKENS_AT_ONCE, side="right")))
         yield order[first:end]
         first = end
 

@@ -39,6 +39,12 @@ def embeds_once(config: Config) -> bool:
     return config.trainable_layers == "none" and config.pooling != "attention"
 
 
+def embedding_kind(config: Config) -> tuple[object, ...]:
+    """What of a configuration decides an embedding by a frozen encoder: trials that agree in it
+    share the file of `FrozenEmbeddings`."""
+    return config.pooling, config.pooled_layers, config.max_length, config.pair_encoding
+
+
 def work_kind(config: Config) -> tuple[object, ...]:
     """The kind of a configuration: examples of two configurations of one kind cost the same, or
     nearly so."""

@@ -16,6 +16,7 @@ from model import (
     Corpus,
     Material,
     Sampling,
+    embedding_kind,
     embeds_once,
     epoch_work,
     example_work,
@@ -252,8 +253,7 @@ class _Beside:
         once = fmean(self._embedding)
         if self._each_alone:  # Trials of several processes share no embeddings.
             return replace(course, start=start + once)
-        shares = config.pooling, config.pooled_layers, config.max_length, config.pair_encoding
-        return replace(course, start=start, once=once, shares=shares)
+        return replace(course, start=start, once=once, shares=embedding_kind(config))
 
 
 def dear_factors(

@@ -29,6 +29,7 @@ from model import (
     ALL_TASKS,
     DEV,
     EXTRA,
+    TOKENS_AT_ONCE,
     TRAIN,
     Corpus,
     Material,
@@ -50,8 +51,7 @@ _NICENESS = 15  # as Ray gives its workers; it matters where others want the cor
 _SECONDS = 4.0  # for the updates of one configuration in one process
 _UPDATES = (1, 2, 4, 8, 16, 32)  # the trial is timed between these; what is before 2 warms it up
 _WARM = 2
-_TOKENS = 2048  # that an evaluation encodes at once, be there as many or not
-_DEV_TOKENS = 3 * _TOKENS
+_DEV_TOKENS = 3 * TOKENS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _with_few_dev(corpus: Corpus, config: Config) -> Corpus:
 
 
 def _chunks(config: Config, corpus: Corpus, split: str) -> int:
-    return max(1, -(-_tokens(config, corpus, split) // _TOKENS))
+    return max(1, -(-_tokens(config, corpus, split) // TOKENS_AT_ONCE))
 
 
 def _tokens(config: Config, corpus: Corpus, split: str) -> int:

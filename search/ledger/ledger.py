@@ -55,7 +55,7 @@ class Ledger:
         self.study, self.folder = study, folder
         self.rungs = Rungs.of(study)
         self._pauses = study.search.scheduler == "promotion"
-        self._clock = Clock.meeting(study.search.grace_epochs)
+        self._clock = Clock.of(study)
         self.mended = mend_journal(folder.journal)
         """What the user should know of a journal that had been damaged."""
         self._journal = storage = SearchJournal(folder.journal)

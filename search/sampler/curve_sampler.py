@@ -64,7 +64,7 @@ class CurveSampler(BaseSampler):
         self._features = Features(study.space)
         self._threads = ThreadpoolController()  # threads only wait for each other on small matrices
         self._factor = study.search.reduction_factor
-        self._steps = Clock.meeting(study.search.grace_epochs).step(study.epochs)
+        self._steps = Clock.of(study).step(study.epochs)
         self._rows: dict[int, np.ndarray] = {}  # the rows of trials that have ended, by number
         self._advance: deque[np.ndarray] = deque()
         self._asked = -1  # the trial that asked last, by number

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from spaces import StudyFile
+
 _MOST_STEPS = 1000
 
 
@@ -19,6 +21,11 @@ class Clock:
         """The coarsest clock with a step at `epoch`, or, where that takes more than 1,000 steps an
         epoch, with one that is as near as can be."""
         return cls(Fraction(epoch).limit_denominator(_MOST_STEPS).denominator)
+
+    @classmethod
+    def of(cls, study: StudyFile) -> Clock:
+        """The clock of a study, by which its journal, rungs, events and sampler count."""
+        return cls.meeting(study.search.grace_epochs)
 
     def step(self, epoch: float) -> int:
         """The whole step that is nearest to an epoch."""

@@ -172,7 +172,7 @@ class _Reporter:
         self, common: Shared, folder: TrialFolder, config: Config, stack: ExitStack
     ) -> None:
         self._common, self._folder, self._config, self._stack = common, folder, config, stack
-        self._clock = Clock.meeting(common.study.search.grace_epochs)
+        self._clock = Clock.of(common.study)
         self._events: TrialEvents | None = None
 
     def __call__(self, epoch: float, metrics: Metrics, save: Save) -> bool:

@@ -105,7 +105,7 @@ def test_evaluation_equals_one_example_at_a_time(
     encoder_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(evaluate_module, "_TOKENS_AT_ONCE", 150)  # several pieces
+    monkeypatch.setattr(evaluate_module, "TOKENS_AT_ONCE", 150)  # several pieces
     theirs = BertModel.from_pretrained(encoder_folder, add_pooling_layer=False).eval()
     found = evaluate(network, ALL_TASKS, Sequences(corpus, MAX_LENGTH), DEV, accelerator)
     assert list(found) == ["sst", "para", "sts"]
@@ -141,7 +141,7 @@ def test_evaluation_equals_one_example_at_a_time(
 def test_each_different_sentence_is_encoded_once(
     network: Network, corpus: Corpus, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate_module, "_TOKENS_AT_ONCE", 100)
+    monkeypatch.setattr(evaluate_module, "TOKENS_AT_ONCE", 100)
     encoded: list[tuple[int, ...]] = []
     sizes: list[int] = []
 
