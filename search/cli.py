@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="local: Ray on this machine; auto: the cluster that runs here, or RAY_ADDRESS; or "
         "HOST:PORT of a cluster's head",
     )
-    search.add_argument("--quiet", action="store_true", help="show no progress")
+    search.add_argument("--quiet", action="store_true", help="show no progress, only what is amiss")
     _add_json(search)
 
     status = verbs.add_parser("status", help="trials by state, best so far, rungs, time left")

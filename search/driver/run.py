@@ -89,7 +89,7 @@ def run(
         folder: where everything is written, reachable under this path from every node.
         address: "local" starts Ray on this machine, "auto" joins the cluster of this machine,
             else the address of a cluster's head. Where Ray is up in this process, it is used.
-        quiet: show no progress.
+        quiet: show no progress; what is out of the ordinary is told all the same.
         training: what trains a trial, called as `model.train` is.
         agenda: makes of both what decides which trials there are: a search's ledger, or another.
 
@@ -117,7 +117,7 @@ def run(
         head = stack.enter_context(ray_cluster(joined))
         _log.info("Ray is up")
         if joined is not None and joined.is_of_a_program:
-            tell_and_log(whose(joined), quiet)
+            tell_and_log(whose(joined))
         claim = placeable_claim(study.resources)
         if precision is None:
             precision = precision_on_cluster(study, material)
@@ -125,10 +125,10 @@ def run(
         for note in folder.open(
             study, setting.computed_in(precision, "GPU" if claim.gpus else "CPU")
         ):
-            tell_and_log(note, quiet)
+            tell_and_log(note)
         made = agenda(study, folder)
         for note in made.notes:
-            tell_and_log(note, quiet)
+            tell_and_log(note)
         write_experiment(
             folder.trials, study.space.free, [f"score/{name}" for name in ("mean", *TASKS)]
         )
@@ -142,13 +142,14 @@ def run(
 
 def _material(study: StudyFile, folder: StudyFolder, quiet: bool) -> Material:
     """Data and encoder; the rows that are not usable are in the log."""
-    say("Reading the data and the encoder ...", quiet)
+    if not quiet:
+        say("Reading the data and the encoder ...")
     material = load_material(study)
     _log.info("read data and encoder")
     for row in material.skipped:
         _log.warning("skipped %s, row %d: %s", row.file, row.row, row.why)
     if material.skipped:
-        say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.", quiet)
+        say(f"Skipped {len(material.skipped)} unusable row(s); {folder.log} says.")
     return material
 
 

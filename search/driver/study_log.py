@@ -40,12 +40,11 @@ def logging_to(folder: StudyFolder) -> Iterator[None]:
             handler.close()
 
 
-def tell_and_log(text: str, quiet: bool) -> None:
-    """Tell the user, and write it down."""
+def tell_and_log(text: str) -> None:
+    """Tell the user, and write it down; who wants no progress is told all the same."""
     _log.warning("%s", text)
-    say(text, quiet)
+    say(text)
 
 
-def say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

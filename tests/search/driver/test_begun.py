@@ -159,3 +159,20 @@ def test_a_study_of_an_earlier_version_goes_on(searches: Searches, data: Path) -
     assert searches(data, trials=2, precision="fp32") == 2
     assert "An earlier version of ablatune began the study" in searches.told
     assert searches.folder.setting_file.exists()
+
+
+def test_who_wants_no_progress_is_told_what_was_left_out(
+    searches: Searches, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(data, rows=150)
+    with (data / "quora-train.csv").open("a") as file:
+        file.write("150\t150\talone\n")
+    searches(data)
+    skipped = f"Skipped 1 unusable row(s); {searches.folder.log} says."
+    assert capsys.readouterr().err.splitlines() == [skipped]
+    with searches.folder.journal.open("a") as file:
+        file.write("\n")
+    searches(data, trials=2)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == skipped
+    assert [line for line in told if "is empty: it is left out, which lost nothing" in line]
