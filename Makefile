@@ -15,8 +15,8 @@ test: .venv/installed-dev  ## shows that it works: about ten minutes on two core
 test-fast: .venv/installed-dev  ## the tests that take no more than seconds
 	$(PYTEST) -m "not slow and not soak"
 
-soak: .venv/installed-dev  ## what takes long: many kills, many processes, ten times the examples
-	ABLATUNE_TEST_EXAMPLES=10 $(PYTEST) -m "soak or hypothesis"
+soak: .venv/installed-dev  ## what takes long: many kills, many processes, three times the examples
+	ABLATUNE_TEST_EXAMPLES=3 $(PYTEST) -m "soak or hypothesis"
 
 lint: .venv/installed-dev  ## style and types
 	$(BIN)/ruff check .
