@@ -28,6 +28,8 @@ def unsaid(folder: Path) -> dict[str, Any]:
         return {}
     file = folder / TOKENIZER_CONFIG
     said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not isinstance(said, dict):
+        raise ValueError(f"{file.name} must be a JSON object")
     lower = said.get("do_lower_case")
     if not isinstance(lower, bool | None):
         raise ValueError(f'"do_lower_case" in {file.name} must be true or false')

@@ -230,6 +230,13 @@ def test_what_a_tokenizers_configuration_says_goes_before_the_vocabulary(
     assert tokens == ["[CLS]", "hello" if lower else "Hello", "[SEP]"]
 
 
+def test_a_tokenizers_configuration_that_is_no_object_is_refused(checkpoint: Path) -> None:
+    (checkpoint / "vocab.txt").write_text("\n".join(CASED))
+    (checkpoint / "tokenizer_config.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"\(tokenizer_config\.json must be a JSON object\)\."):
+        load_tokenizer(load_encoder(str(checkpoint)))
+
+
 def test_a_few_placeholders_in_capitals_do_not_make_a_vocabulary_cased() -> None:
     words = [f"word{chr(97 + n % 26)}{n}" for n in range(1000)]
     assert normalisation([*words, "URL", "[E1]", "<NAME>"]) == {"do_lower_case": True}
