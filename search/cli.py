@@ -16,8 +16,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from search.commands.standard_error import lasting_standard_error
-from search.driver.cluster_error import ClusterError
-from search.driver.signals import handling, ignore_signals, terminate
+from search.nodes.cluster_error import ClusterError
+from search.nodes.signals import handling, ignore_signals, terminate
 from search.trials.disk_errors import disk_sentence, is_of_disk
 from spaces import STUDIES, UserError, shortened
 

@@ -32,10 +32,11 @@ ROOMS: Mapping[str, Mapping[str, set[str]]] = {
         "analysis": {"trials", "text"},
         "sampler": {"trials"},
         "worker": {"trials", "tensorboard", "text"},
+        "nodes": {"worker"},
         "report": {"analysis", "trials", "text"},
         "ledger": {"sampler", "trials", "text"},
         "forecast": {"ledger", "trials", "worker.environment", "worker.placement"},
-        "driver": {"forecast", "ledger", "worker", "trials", "tensorboard", "text"},
+        "driver": {"forecast", "ledger", "nodes", "worker", "trials", "tensorboard", "text"},
         "commands": ALL,
     },
     "model": {
@@ -53,14 +54,14 @@ ROOMS: Mapping[str, Mapping[str, set[str]]] = {
 """What each room may import of the other rooms of its folder: rooms, or single modules of them."""
 
 LIBRARIES: Mapping[str, set[str]] = {
-    "ray": {"search/driver", "search/worker", "cluster"},
+    "ray": {"search/driver", "search/nodes", "search/worker", "cluster"},
     "optuna": {"search/trials", "search/sampler", "search/ledger"},
     "tensorboard": {"search/tensorboard"},
 }
 """The rooms that may import a library with rough edges, at the top of a file or inside."""
 
 PRIVATE: Mapping[str, str] = {
-    "search/driver/ray_private.py": "tests/search/driver/test_ray_private.py",
+    "search/nodes/ray_private.py": "tests/search/nodes/test_ray_private.py",
     "search/driver/tune_private.py": "tests/search/driver/test_tune_private.py",
     "search/trials/optuna_private.py": "tests/search/trials/test_optuna_private.py",
 }

@@ -117,7 +117,7 @@ def test_workers_import_what_the_driver_has(foreign: Path) -> None:
     program = f"""
 import json, sys
 import ray
-from search.driver.ray_cluster import ray_cluster
+from search.nodes.ray_cluster import ray_cluster
 
 def where():
     import random, sys, search.worker.run_trial

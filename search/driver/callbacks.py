@@ -8,9 +8,9 @@ from typing import Any
 from ray.tune import Callback
 
 from search.driver.harmless import Harmless
-from search.driver.room import nodes
 from search.driver.unsaved import Unsaved
 from search.ledger.agenda import Agenda
+from search.nodes.alive import nodes
 
 
 class Bookkeeping(Unsaved, Callback):  # type: ignore[misc]

@@ -14,8 +14,8 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from search.driver.signals import Requests, handling
 from search.driver.unsaved import Unsaved
+from search.nodes.signals import Requests, handling
 from search.trials.disk_errors import is_of_disk
 from search.worker.end_request import EndRequest
 

@@ -6,20 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray.tune import Callback
 
-from search.driver.ray_private import free_on_nodes
 from search.driver.unsaved import Unsaved
+from search.nodes.alive import nodes
+from search.nodes.ray_private import free_on_nodes
 from search.worker.placement import Claim, Node
 
 _PATIENCE = 10.0  # seconds in which Ray itself may not have come to it
 _SECONDS_BETWEEN_LOOKS = 5.0
-
-
-def nodes() -> list[Node]:
-    """Those that live."""
-    return [Node(n["NodeManagerAddress"], n["Resources"]) for n in ray.nodes() if n["Alive"]]
 
 
 class Room(Unsaved, Callback):  # type: ignore[misc]

@@ -15,29 +15,30 @@ from ray import tune
 
 from model import FP32, LAST, Material, Setting, TrialFolder, in_precision, load_material, train
 from search.driver.callbacks import Bookkeeping, Hooks
-from search.driver.cluster_error import ClusterError
 from search.driver.faults import RESTARTS, Faults
 from search.driver.harmless import Harmless
-from search.driver.head_watch import HeadWatch
 from search.driver.interruption import Interruption
 from search.driver.live_view import LiveView
-from search.driver.precision import precision_on_cluster
-from search.driver.ray_cluster import placeable_claim, ray_cluster, whose
-from search.driver.ray_head import look_for
-from search.driver.ray_token import tokens_as_before
 from search.driver.room import Room
 from search.driver.scheduler import LedgerScheduler
 from search.driver.searcher import LedgerSearcher
-from search.driver.signals import handling, terminate
 from search.driver.study_log import logging_to, say, tell_and_log
 from search.driver.tune_private import Silent, every_loss_counts, one_snapshot, watched
 from search.ledger.agenda import Agenda
 from search.ledger.kept_weights import KeptWeights
 from search.ledger.ledger import Ledger
+from search.nodes.cluster_error import ClusterError
+from search.nodes.head_watch import HeadWatch
+from search.nodes.precision import precision_on_cluster
+from search.nodes.ray_cluster import placeable_claim, ray_cluster, whose
+from search.nodes.ray_head import look_for
+from search.nodes.ray_token import tokens_as_before
+from search.nodes.signals import handling, terminate
 from search.tensorboard.experiment import write_experiment
 from search.tensorboard.trial_events import end_run
 from search.text.words import epoch_text
 from search.trials.disk_errors import disk_sentence
+from search.trials.journal_file import mend_journal
 from search.trials.record import Record
 from search.trials.study_folder import StudyFolder
 from search.worker.end_request import EndRequest
@@ -110,6 +111,8 @@ def run(
         folder.check(study)
         stack.enter_context(logging_to(folder))
         _log.info("study %s: %s", study.name, study.tables())
+        if (mended := mend_journal(folder.journal)) is not None:
+            tell_and_log(mended)
         material = _material(study, folder, quiet)
         precision = folder.precision(study)
         setting = Setting.of(study, material, precision or FP32)

@@ -53,7 +53,7 @@ def cluster() -> Iterator[None]:
     """A Ray cluster of this process alone, for every test that trains on one."""
     import ray
 
-    from search.driver.ray_folder import ray_folder
+    from search.nodes.ray_folder import ray_folder
 
     with ray_folder() as folder:
         ray.init(

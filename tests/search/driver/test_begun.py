@@ -55,7 +55,7 @@ class Searches:
         self.asked += 1
         return self.answer
 
-    def search(self, ledger: Ledger, shared: Shared, _claim: Claim, _quiet: bool) -> None:
+    def search(self, ledger: Ledger, shared: Shared, *_others: object) -> None:
         while record := ledger.next():
             self.trained_in.append(shared.study.resources.precision)
             folder = ledger.folder.trial(record.id)
@@ -173,6 +173,20 @@ def test_who_wants_no_progress_is_told_what_was_left_out(
     with searches.folder.journal.open("a") as file:
         file.write("\n")
     searches(data, trials=2)
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == skipped
-    assert [line for line in told if "is empty: it is left out, which lost nothing" in line]
+    mended, told = capsys.readouterr().err.splitlines()
+    assert "is empty: it is left out, which lost nothing" in mended
+    assert told == skipped
+
+
+def test_a_journal_that_is_refused_is_told_before_data_are_read_or_a_cluster_is_there(
+    searches: Searches, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert searches(data, trials=2) == 2
+    journal = searches.folder.journal
+    lines = journal.read_bytes().splitlines(keepends=True)
+    beginning = next(number for number, line in enumerate(lines) if b'"op_code":4' in line)
+    journal.write_bytes(b"".join([*lines[:beginning], b"garbage\n", *lines[beginning + 1 :]]))
+    monkeypatch.setattr(running, "load_material", None)
+    monkeypatch.setattr(running, "ray_cluster", None)
+    with pytest.raises(UserError, match=rf"optuna\.journal, line {beginning + 1} is no JSON"):
+        searches(data, trials=3)

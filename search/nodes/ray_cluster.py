@@ -15,16 +15,16 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from model import usable_cpus
-from search.driver.cluster_error import ClusterError
-from search.driver.head_watch import HeadWatch, watched_head
-from search.driver.ray_address import LOCAL
-from search.driver.ray_folder import last_words, ray_folder
-from search.driver.ray_head import Joinable
-from search.driver.ray_private import OwnImports, ray_speaks_to, signals_stay_ours, writing_to
-from search.driver.ray_processes import deaf_processes
-from search.driver.ray_token import provide_token
-from search.driver.room import nodes
-from search.driver.signals import handling
+from search.nodes.alive import nodes
+from search.nodes.cluster_error import ClusterError
+from search.nodes.head_watch import HeadWatch, watched_head
+from search.nodes.ray_address import LOCAL
+from search.nodes.ray_folder import last_words, ray_folder
+from search.nodes.ray_head import Joinable
+from search.nodes.ray_private import OwnImports, ray_speaks_to, signals_stay_ours, writing_to
+from search.nodes.ray_processes import deaf_processes
+from search.nodes.ray_token import provide_token
+from search.nodes.signals import handling
 from search.worker.environment import WORKER_ENVIRONMENT
 from search.worker.placement import Claim
 from spaces import ResourceSettings, UserError, shortened

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from search.driver import ray_token as module
-from search.driver.ray_token import has_token, provide_token, tokens_as_before
+from search.nodes import ray_token as module
+from search.nodes.ray_private import forget_token, has_token
+from search.nodes.ray_token import provide_token, tokens_as_before
 
 NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN")
 
@@ -23,11 +24,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    module._forget()
+    forget_token()
     with tokens_as_before():
         yield tmp_path / "home"
     monkeypatch.undo()
-    module._forget()
+    forget_token()
 
 
 def folder(home: Path) -> Path:

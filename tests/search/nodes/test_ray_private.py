@@ -1,4 +1,4 @@
-"""The private parts of Ray's core that `search/driver/ray_private.py` relies on."""
+"""The private parts of Ray's core that `search/nodes/ray_private.py` relies on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import ray
 
-from search.driver import ray_private
+from search.nodes import ray_private
 from tests.search.private_parts import PrivateParts
 
-RAY = PrivateParts("ray", "search/driver/ray_private.py")
+RAY = PrivateParts("ray", "search/nodes/ray_private.py")
 SERVICES = "ray._private.services"
 
 

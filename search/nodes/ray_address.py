@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from search.driver.ray_private import clusters_here, last_started_here, show_token
+from search.nodes.ray_private import clusters_here, last_started_here, show_token
 from spaces import UserError
 
 LOCAL, AUTO = "local", "auto"

@@ -18,8 +18,8 @@ import ray
 from ray._private import services
 
 from search.cli import main
-from search.driver import ray_head
-from search.driver.ray_head import Joinable, look_for
+from search.nodes import ray_head
+from search.nodes.ray_head import Joinable, look_for
 from spaces import UserError
 
 
@@ -130,7 +130,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
 
 LOOK = """
 import json, sys
-from search.driver.ray_head import look_for
+from search.nodes.ray_head import look_for
 from spaces import UserError
 try:
     print(json.dumps(look_for(sys.argv[1]).address))

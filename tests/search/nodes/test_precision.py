@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from model import BF16, FP32
-from search.driver import precision
-from search.driver.precision import common, precision_on_cluster
+from search.nodes import precision
+from search.nodes.precision import common, precision_on_cluster
 from spaces import parse_study
 
 

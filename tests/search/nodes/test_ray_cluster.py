@@ -12,10 +12,10 @@ import ray
 from ray.exceptions import OutOfDiskError
 
 from search.cli import main
-from search.driver import ray_folder
-from search.driver.cluster_error import ClusterError
-from search.driver.head_watch import HeadWatch
-from search.driver.ray_cluster import _telling_of, ray_cluster
+from search.nodes import ray_folder
+from search.nodes.cluster_error import ClusterError
+from search.nodes.head_watch import HeadWatch
+from search.nodes.ray_cluster import _telling_of, ray_cluster
 from search.worker.environment import WORKER_ENVIRONMENT
 
 

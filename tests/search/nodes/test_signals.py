@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from search.driver.signals import SIGNALS, Interrupt, Requests, handling
+from search.nodes.signals import SIGNALS, Interrupt, Requests, handling
 from tests.search.command import SECONDS, wait_for
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from search.driver.ray_private import forget_token, has_token
+from search.nodes.ray_private import forget_token, has_token
 
 _MODE, _FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
 

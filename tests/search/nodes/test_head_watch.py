@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 
-from search.driver import head_watch
-from search.driver.cluster_error import ClusterError
-from search.driver.head_watch import HeadWatch
 from search.driver.interruption import SECONDS_TO_SAVE, Interruption
-from search.driver.ray_cluster import _telling_of
+from search.nodes import head_watch
+from search.nodes.cluster_error import ClusterError
+from search.nodes.head_watch import HeadWatch
+from search.nodes.ray_cluster import _telling_of
 from search.worker.end_request import EndRequest
 from spaces import UserError
 
@@ -105,7 +105,7 @@ def test_what_ray_raises_meanwhile_is_one_sentence(head: Head) -> None:
     head.is_there = False
     head.look_until(2)
     with pytest.raises(UserError), _telling_of(head.watch):
-        raise UserError
+        raise UserError("a sentence of ours")
     with (
         pytest.raises(ClusterError, match=r"cluster, 10\.0\.0\.7:6379, does not answer any more"),
         _telling_of(head.watch),
@@ -130,7 +130,7 @@ def test_it_answers_as_long_as_it_listens(server: socket.socket) -> None:
 HANGS = """
 import logging, sys, threading, time
 from pathlib import Path
-from search.driver.head_watch import HeadWatch, _end
+from search.nodes.head_watch import HeadWatch, _end
 logging.getLogger("ablatune").addHandler(logging.NullHandler())
 watch = HeadWatch("10.0.0.7:6379", 0.0, lambda: False, lambda: _end(watch))
 watch.left += map(Path, sys.argv[1:])

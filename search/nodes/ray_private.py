@@ -1,6 +1,6 @@
 """All that reaches into private parts of Ray's core, which any new version may change.
 
-`tests/search/driver/test_ray_private.py` tells what is relied on, and fails with a sentence where
+`tests/search/nodes/test_ray_private.py` tells what is relied on, and fails with a sentence where
 it is so no more.
 """
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from search.driver.ray_private import RayProcess, processes_started_as
-from search.driver.signals import SIGNALS
+from search.nodes.ray_private import RayProcess, processes_started_as
+from search.nodes.signals import SIGNALS
 
 
 @contextmanager

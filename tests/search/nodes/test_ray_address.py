@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray._private import services
 
-from search.driver.ray_address import find, parse
+from search.nodes.ray_address import find, parse
 from spaces import UserError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from search.driver import ray_folder as module
-from search.driver.ray_folder import LONGEST, ray_folder
+from search.nodes import ray_folder as module
+from search.nodes.ray_folder import LONGEST, ray_folder
 from spaces import UserError
 
 
@@ -92,7 +92,7 @@ def test_where_none_does_it_is_one_sentence(short: Path, monkeypatch: pytest.Mon
 
 HOLDS = """
 import sys, time
-from search.driver import ray_folder as module
+from search.nodes import ray_folder as module
 module.USUAL = (sys.argv[1],)
 with module.ray_folder() as folder:
     print(folder, flush=True)

@@ -17,9 +17,9 @@ from typing import TypeVar
 import ray
 from ray.exceptions import AuthenticationError
 
-from search.driver.ray_address import LOCAL, PORT, find, parse, short
-from search.driver.ray_private import ask_head, has_token, nodes_here
-from search.driver.ray_token import token_file, token_mode
+from search.nodes.ray_address import LOCAL, PORT, find, parse, short
+from search.nodes.ray_private import ask_head, has_token, nodes_here
+from search.nodes.ray_token import token_file, token_mode
 from spaces import UserError
 
 _SECONDS_TO_CONNECT = 5.0
