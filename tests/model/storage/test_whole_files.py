@@ -230,7 +230,8 @@ def test_there_is_one_place_that_writes_beside_and_renames() -> None:
     for folder in ("spaces", "model", "search", "benchmarks", "cluster"):
         for file in (ROOT / folder).rglob("*.py"):
             found = replacing(file.read_text(encoding="utf-8"))
-            assert not found or file.name == "whole_files.py", (
+            # A token that another search has just made stays: it is linked, and replaces nothing.
+            assert not found or file.name in ("whole_files.py", "ray_token.py"), (
                 f"{file.relative_to(ROOT)}, line(s) {found}: write_whole and replace_whole of "
                 "model/storage/whole_files.py replace a file"
             )

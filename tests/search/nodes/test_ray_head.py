@@ -54,8 +54,12 @@ def test_a_closed_port_is_told_at_once(listener: socket.socket) -> None:
 
 
 def test_the_command_line_ends_with_that_sentence_and_writes_nothing(
-    listener: socket.socket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    listener: socket.socket,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # by other tests of this process
     address = address_of(listener)
     listener.close()
     code = main(["search", "quickstart", "--dir", str(tmp_path / "run"), "--address", address])
