@@ -24,8 +24,7 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 def make_sampler(study: StudyFile) -> Callable[[int], BaseSampler]:
     """A function from a trial's own seed to the sampler that proposes its configuration. The
     sampler draws what one made anew with this seed would draw, so that a search that was
-    interrupted goes on as it would have, except for proposals that `CurveSampler` had made in
-    advance."""
+    interrupted goes on as it would have."""
     if study.sampler == "gp":
         return CurveSampler(study).seeded
     if study.sampler == "tpe":
